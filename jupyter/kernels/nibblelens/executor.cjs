@@ -1,0 +1,98 @@
+'use strict';
+const Module = require('node:module');
+const { dirname, extname, join } = require('node:path');
+const vm = require('node:vm');
+const { PACKAGE, ROOT, STOPS } = require('./compiler.cjs');
+const { afterFailure } = require('./declarations.cjs');
+
+const fromPackage = Module.createRequire(join(ROOT, 'package.json'));
+
+/** Runs compiled cells in this process, and keeps their variables. */
+class Executor {
+  /** What the cells so far have declared, as the compiler is told. */
+  declarations = '';
+  #values = {};
+  /** TypeScript files beside the notebook: path → { code } or, once loaded, { module }. */
+  #modules = new Map();
+  #guarded;
+  #stops;
+  #require;
+
+  /** `guarded` runs a function that must not be ended half-way; `stops` is what cells call at each await. */
+  constructor(guarded, stops) {
+    this.#guarded = guarded;
+    this.#stops = stops;
+    this.#require = this.#hooked(Module.createRequire(join(process.cwd(), 'cell.js')), process.cwd());
+  }
+
+  /** A run of a compiled cell, whose frames in stack traces bear `name`. */
+  run(compiled, name) {
+    for (const { path, data } of compiled.sideOutputs) this.#modules.set(join(path), { code: data });
+    const assigned = new Set();
+    return {
+      /** Runs the cell until its first top-level await; gives undefined or the promise of its end. */
+      start: () => {
+        const wrapped = `(${compiled.awaits ? 'async ' : ''}function (exports, require, ${STOPS}) { ${compiled.output}\n})`;
+        const cell = new vm.Script(wrapped, { filename: name }).runInThisContext();
+        return cell(this.#exports(assigned), this.#require, this.#stops);
+      },
+      /** The value of the cell's last expression. */
+      result: () => {
+        const value = this.#values[compiled.lastExpression];
+        delete this.#values[compiled.lastExpression];
+        return value;
+      },
+      /** Lets later cells see what this one declares. */
+      end: (ok) => {
+        const { names, declarations } = compiled;
+        this.declarations = ok ? declarations : afterFailure(this.declarations, declarations, { names, assigned });
+      },
+    };
+  }
+
+  /**
+   * The `exports` of a cell: its variables, where later cells find them. TypeScript defines imported names once and for
+   * all, by a getter, but here a later cell may give the name to something else.
+   */
+  #exports(assigned) {
+    return new Proxy(this.#values, {
+      defineProperty: (values, name, { get, value }) => {
+        if (name === '__esModule') return true;
+        values[name] = get ? get() : value;
+        assigned.add(name);
+        return true;
+      },
+    });
+  }
+
+  /** `require`, which also finds tslab, the TypeScript files beside the notebook, and this package wherever it is. */
+  #hooked(require, folder) {
+    const load = (id) => {
+      if (id === 'tslab') return fromPackage('tslab');
+      const file = join(folder, extname(id) === '' ? `${id}.js` : id);
+      if (this.#modules.has(file)) return this.#module(file);
+      try {
+        return this.#guarded(() => require(id));
+      } catch (error) {
+        const isOwn = id === PACKAGE.name || id === 'arquero';
+        if (isOwn && error.code === 'MODULE_NOT_FOUND') return this.#guarded(() => fromPackage(id));
+        throw error;
+      }
+    };
+    return Object.assign(load, require);
+  }
+
+  #module(file) {
+    const entry = this.#modules.get(file);
+    if (!entry.module) {
+      entry.module = new Module(file, module);
+      entry.module.filename = file;
+      entry.module.paths = Module._nodeModulePaths(dirname(file));
+      entry.module.require = this.#hooked(Module.createRequire(file), dirname(file));
+      entry.module._compile(entry.code, file);
+    }
+    return entry.module.exports;
+  }
+}
+
+module.exports = { Executor };

@@ -1,0 +1,47 @@
+// What notebooks and exported pages draw with, made from npm packages: a minified plotly.js, and temml for equations.
+import { existsSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { packageFolder, ROOT } from './setup/places.mjs';
+
+const STATIC = join(ROOT, 'jupyter', 'labextensions', 'nibblelens-figures', 'static');
+
+/** What is made, and from which files of which packages. */
+const SCRIPTS = [
+  { name: 'plotly.min.js', from: 'plotly.js-dist', file: 'plotly.js', make: minify },
+  { name: 'temml.min.js', from: 'temml', file: join('dist', 'temml.min.js') },
+  { name: 'temml.css', from: 'temml', file: join('dist', 'Temml-Local.css') },
+];
+
+/**
+ * Sees that the extension has its scripts, as files of its own (JupyterLab serves no links). A published package brings
+ * them along; a clone makes them. Gives null, or why there are none.
+ */
+export async function ensurePageScripts() {
+  for (const { name, from, file, make = readFileSync } of SCRIPTS) {
+    const target = join(STATIC, name);
+    const folder = packageFolder(from);
+    if (folder === null) {
+      if (existsSync(target)) continue;
+      return `the package ${from} is not installed: run npm install`;
+    }
+    const { version } = JSON.parse(readFileSync(join(folder, 'package.json'), 'utf8'));
+    const head = `/* ${from} ${version} */\n`;
+    if (existsSync(target) && readFileSync(target, 'utf8').startsWith(head)) continue;
+    const made = `${target}.${process.pid}`;
+    writeFileSync(made, head + (await make(join(folder, file))));
+    renameSync(made, target);
+  }
+  return null;
+}
+
+async function minify(file) {
+  const source = readFileSync(file, 'utf8');
+  try {
+    const { transform } = await import('esbuild');
+    return (await transform(source, { minify: true, legalComments: 'eof' })).code;
+  } catch (error) {
+    // Without development dependencies the original serves as well.
+    if (error.code === 'ERR_MODULE_NOT_FOUND') return source;
+    throw error;
+  }
+}

@@ -1,0 +1,53 @@
+const f32 = new Float32Array(1);
+const u32 = new Uint32Array(f32.buffer);
+
+/** The float32 value of IEEE binary16 bits; exact. */
+export function f16ToF32(bits: number): number {
+  const sign = bits & 0x8000 ? -1 : 1;
+  const exponent = (bits >> 10) & 31;
+  const fraction = bits & 1023;
+  if (exponent === 0) return sign * fraction * 2 ** -24;
+  if (exponent === 31) return fraction ? NaN : sign * Infinity;
+  return sign * (1024 + fraction) * 2 ** (exponent - 25);
+}
+
+/** IEEE binary16 bits of a float32 value, rounded to nearest, ties to even. */
+export function f32ToF16(value: number): number {
+  f32[0] = value;
+  const bits = u32[0] as number;
+  const sign = (bits >>> 16) & 0x8000;
+  const magnitude = bits & 0x7fffffff;
+  if (magnitude > 0x7f800000) return sign | 0x7e00;
+  if (magnitude >= 0x47800000) return sign | 0x7c00;
+  if (magnitude < 0x38800000) {
+    // subnormal: a multiple of 2^-24; the product is exact in float64, so one rounding happens here
+    return sign | roundHalfEven(Math.abs(f32[0] as number) * 2 ** 24);
+  }
+  const rounded = magnitude + 0xfff + ((magnitude >>> 13) & 1);
+  return sign | ((rounded - 0x38000000) >>> 13);
+}
+
+/** The float32 value of bfloat16 bits; exact. */
+export function bf16ToF32(bits: number): number {
+  u32[0] = bits << 16;
+  return f32[0] as number;
+}
+
+/** bfloat16 bits of a float32 value, rounded to nearest, ties to even. */
+export function f32ToBf16(value: number): number {
+  f32[0] = value;
+  const bits = u32[0] as number;
+  if ((bits & 0x7fffffff) > 0x7f800000) return (bits >>> 16) | 0x40;
+  return ((bits + 0x7fff + ((bits >>> 16) & 1)) >>> 16) & 0xffff;
+}
+
+function roundHalfEven(value: number): number {
+  const floor = Math.floor(value);
+  const rest = value - floor;
+  return rest > 0.5 || (rest === 0.5 && floor % 2 === 1) ? floor + 1 : floor;
+}
+
+/** Float32 copy of an array of float16 bits. */
+export const f16ArrayToF32 = (bits: Uint16Array): Float32Array => Float32Array.from(bits, f16ToF32);
+/** Float32 copy of an array of bfloat16 bits. */
+export const bf16ArrayToF32 = (bits: Uint16Array): Float32Array => Float32Array.from(bits, bf16ToF32);

@@ -1,0 +1,53 @@
+import { CheckpointError } from '../base/errors.js';
+import { describe, type JsonObject } from './json.js';
+
+/** Reads checked values from an object of a config file; every failure names the key and the file. */
+export class ConfigFields {
+  readonly fields: JsonObject;
+  readonly where: string;
+  /** Of a nested object: "rope_scaling." */
+  readonly prefix: string;
+
+  constructor(fields: JsonObject, where: string, prefix = '') {
+    this.fields = fields;
+    this.where = where;
+    this.prefix = prefix;
+  }
+
+  /** The value of the first of these keys that is there and not null. */
+  get(...keys: string[]): unknown {
+    for (const key of keys) {
+      const value = this.fields.get(key);
+      if (value !== undefined && value !== null) return value;
+    }
+    return undefined;
+  }
+
+  /** A whole number of 1 to `most`. */
+  count(key: string, most: number, absent?: number): number {
+    const value = this.get(key) ?? absent;
+    if (typeof value === 'number' && Number.isInteger(value) && value >= 1 && value <= most) return value;
+    return this.fail(key, value, `a whole number from 1 to ${most}`);
+  }
+
+  /** A finite number over 0. */
+  positive(key: string, absent?: number): number {
+    const value = this.get(key) ?? absent;
+    if (typeof value === 'number' && Number.isFinite(value) && value > 0) return value;
+    return this.fail(key, value, 'a number over 0');
+  }
+
+  flag(key: string, absent: boolean): boolean {
+    const value = this.get(key) ?? absent;
+    return typeof value === 'boolean' ? value : this.fail(key, value, 'true or false');
+  }
+
+  text(keys: readonly string[], absent?: string): string {
+    const value = this.get(...keys) ?? absent;
+    return typeof value === 'string' ? value : this.fail(keys[0], value, 'a string');
+  }
+
+  fail(key: string, found: unknown, expected: string): never {
+    throw new CheckpointError({ thing: this.prefix + key, found: describe(found), expected, where: this.where });
+  }
+}

@@ -1,0 +1,108 @@
+import { CheckpointError } from '../base/errors.js';
+import { asJsonObject, describe, parseJsonObject } from './json.js';
+import { DTYPE_BITS, type Dtype, type TensorInfo } from './tensor-info.js';
+
+/** The format's own limit on the length of a header. */
+const LARGEST_HEADER = 100_000_000;
+const LENGTH_BYTES = 8;
+
+export interface SafetensorsHeader {
+  /** In the order of the header. */
+  readonly tensors: ReadonlyMap<string, TensorInfo>;
+  readonly metadata: ReadonlyMap<string, string>;
+  /** Where the data starts in the file. */
+  readonly dataOffset: number;
+}
+
+/**
+ * Reads the length of the header, a little-endian u64 at the start of the file.
+ * @param start the file's first bytes, at least 8 unless the file is shorter.
+ * @throws CheckpointError if the file cannot hold a header of that length.
+ */
+export function headerLength(start: Uint8Array, fileBytes: number, where: string): number {
+  if (fileBytes < LENGTH_BYTES) {
+    throw new CheckpointError({ thing: 'file length', found: `${fileBytes} bytes`, expected: 'at least 8', where });
+  }
+  const length = new DataView(start.buffer, start.byteOffset).getBigUint64(0, true);
+  const limit = Math.min(LARGEST_HEADER, fileBytes - LENGTH_BYTES);
+  if (length <= BigInt(limit)) return Number(length);
+  const found = `${length} bytes in a file of ${fileBytes}`;
+  throw new CheckpointError({ thing: 'length of the safetensors header', found, expected: `at most ${limit}`, where });
+}
+
+/**
+ * Parses and checks a header: every tensor's dtype, shape and byte range, and that no two ranges overlap.
+ * @param json the header without its length.
+ * @throws CheckpointError
+ */
+export function parseHeader(json: Uint8Array, fileBytes: number, where: string): SafetensorsHeader {
+  const dataOffset = LENGTH_BYTES + json.length;
+  const tensors = new Map<string, TensorInfo>();
+  let metadata = new Map<string, string>();
+  for (const [name, entry] of parseJsonObject(json, where)) {
+    if (name === '__metadata__') metadata = parseMetadata(entry, where);
+    else tensors.set(name, parseTensor(name, entry, dataOffset, fileBytes, where));
+  }
+  checkOverlaps(tensors, where);
+  return { tensors, metadata, dataOffset };
+}
+
+function parseMetadata(entry: unknown, where: string): Map<string, string> {
+  const object = asJsonObject(entry);
+  if (!object)
+    throw new CheckpointError({ thing: '__metadata__', found: describe(entry), expected: 'an object', where });
+  return new Map(
+    [...object].map(([key, value]) => {
+      if (typeof value === 'string') return [key, value];
+      throw new CheckpointError({
+        thing: `__metadata__ ${describe(key)}`,
+        found: describe(value),
+        expected: 'a string',
+        where,
+      });
+    }),
+  );
+}
+
+function parseTensor(name: string, entry: unknown, dataOffset: number, fileBytes: number, file: string): TensorInfo {
+  const where = `${file}, tensor ${describe(name)}`;
+  const fail = (thing: string, found: unknown, expected: string): never => {
+    throw new CheckpointError({ thing, found: typeof found === 'string' ? found : describe(found), expected, where });
+  };
+  const fields = asJsonObject(entry) ?? fail('tensor', entry, 'an object with dtype, shape and data_offsets');
+  const dtype = fields.get('dtype');
+  if (!isDtype(dtype)) return fail('dtype', describe(dtype), `one of ${Object.keys(DTYPE_BITS).join(' ')}`);
+  const shape = fields.get('shape');
+  if (!isSizes(shape)) return fail('shape', shape, 'a list of whole numbers from 0');
+  const offsets = fields.get('data_offsets');
+  const length = fileBytes - dataOffset;
+  if (!isSizes(offsets) || offsets.length !== 2 || offsets[0] > offsets[1] || offsets[1] > length) {
+    return fail('data_offsets', offsets, `[begin, end) within the ${length} bytes after the header`);
+  }
+  const bytes = offsets[1] - offsets[0];
+  const needed = (shape.reduce((product, size) => product * BigInt(size), 1n) * BigInt(DTYPE_BITS[dtype]) + 7n) / 8n;
+  if (needed !== BigInt(bytes)) {
+    return fail('data_offsets', `${bytes} bytes`, `${needed} bytes for ${dtype} ${describe(shape)}`);
+  }
+  return { name, dtype, shape, offset: dataOffset + offsets[0], bytes };
+}
+
+const isDtype = (value: unknown): value is Dtype => typeof value === 'string' && Object.hasOwn(DTYPE_BITS, value);
+
+const isSizes = (value: unknown): value is number[] =>
+  Array.isArray(value) && value.length <= 64 && value.every((size) => Number.isSafeInteger(size) && size >= 0);
+
+function checkOverlaps(tensors: ReadonlyMap<string, TensorInfo>, file: string): void {
+  const byOffset = [...tensors.values()].filter(({ bytes }) => bytes > 0).sort((a, b) => a.offset - b.offset);
+  for (let i = 1; i < byOffset.length; i++) {
+    const [before, tensor] = [byOffset[i - 1], byOffset[i]];
+    if (tensor.offset < before.offset + before.bytes) {
+      throw new CheckpointError({
+        thing: 'start of a tensor',
+        found: `byte ${tensor.offset}`,
+        expected: `byte ${before.offset + before.bytes} or later, where ${describe(before.name)} ends`,
+        where: `${file}, tensor ${describe(tensor.name)}`,
+      });
+    }
+  }
+}

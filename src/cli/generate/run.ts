@@ -1,0 +1,135 @@
+import { statSync } from 'node:fs';
+import { bundled } from '../../bundled.js';
+import { readTokenFile, writeTokenFile } from '../../generation/token-files.js';
+import type { Generation, GenerationResult } from '../../generation/result.js';
+import { loadModel, type OpenedModel } from '../../opened-model.js';
+import { INTERRUPTED, UsageError } from '../failure.js';
+import { ProgressLine } from '../progress-line.js';
+import { cancellation } from '../cancellation.js';
+import { askForPrompts, readStandardInput } from './prompt.js';
+import { samplingOptions, type SamplingFlags } from './sampling-options.js';
+import { peakMemoryBytes, statistics, stepTable, toJson } from './statistics.js';
+
+export interface GenerateFlags extends SamplingFlags {
+  readonly model?: string;
+  readonly prompt?: string;
+  readonly tokensIn?: string;
+  readonly tokensOut?: string;
+  readonly samples?: number;
+  readonly threads?: number;
+  readonly environment?: boolean;
+  readonly echo?: boolean;
+  readonly stats?: boolean;
+  readonly json?: boolean;
+  readonly quiet?: boolean;
+}
+
+/** Runs `nibblelens generate` and gives its exit status. */
+export async function runGenerate(flags: GenerateFlags): Promise<number> {
+  checkTogether(flags);
+  const folder = flags.model ?? bundled.storytellerInt4;
+  if (!statSync(folder).isDirectory()) throw new UsageError(`--model: found the file ${folder}, expected a folder`);
+
+  const interactive = flags.prompt === undefined && flags.tokensIn === undefined && process.stdin.isTTY;
+  const given = flags.prompt ?? (flags.tokensIn === undefined && !interactive ? await readStandardInput() : null);
+  if (flags.environment && !flags.json) {
+    const { environmentTable } = await import('../environment-table.js');
+    process.stdout.write(`${await environmentTable()}\n\n`);
+  }
+  const model = await open(folder, flags);
+  if (interactive) {
+    await askForPrompts(async (prompt) => void (await answer(model, prompt, flags)));
+    return 0;
+  }
+  const prompt = given ?? (await readTokenFile(flags.tokensIn as string, model.config.vocabSize)).ids;
+  return (await answer(model, prompt, flags)) ? 0 : INTERRUPTED;
+}
+
+/** Refuses options that cannot be had together. */
+function checkTogether({ prompt, tokensIn, tokensOut, samples = 1, json, stats }: GenerateFlags): void {
+  if (prompt !== undefined && tokensIn !== undefined) throw new UsageError('found --prompt and --tokens-in, expected one of them');
+  if (tokensOut !== undefined && samples > 1) throw new UsageError(`--tokens-out: found ${samples} samples, expected one`);
+  if (json && stats) throw new UsageError('found --json and --stats, expected one of them: the JSON holds the figures');
+}
+
+async function open(folder: string, { threads, quiet }: GenerateFlags): Promise<OpenedModel> {
+  const progress = new ProgressLine(!quiet);
+  const { signal, done } = cancellation();
+  try {
+    return await loadModel(folder, { threads, signal, onProgress: (layer, all) => progress.show('loading', layer, all) });
+  } finally {
+    done();
+    progress.clear();
+  }
+}
+
+/** Continues one prompt and writes what was asked for; false if it was cancelled. */
+async function answer(model: OpenedModel, prompt: string | Int32Array, flags: GenerateFlags): Promise<boolean> {
+  const progress = new ProgressLine(!flags.quiet);
+  const { signal, done } = cancellation();
+  const options = {
+    ...samplingOptions(flags),
+    signal,
+    onProgress: (run: number, all: number) => progress.show('reading the prompt', run, all),
+  };
+  try {
+    const generations =
+      flags.samples === undefined ? [model.generate(prompt, options)] : model.generateSamples(prompt, flags.samples, options);
+    const results = flags.json
+      ? await inTurn(generations)
+      : await writeAll(generations, model, typeof prompt === 'string' ? prompt : model.tokenizer.decode(prompt), flags, progress);
+    progress.clear();
+    if (flags.json) writeJson(model, prompt, results);
+    if (flags.tokensOut !== undefined) {
+      await writeTokenFile(flags.tokensOut, (results[0] as GenerationResult).ids, model.config.vocabSize);
+    }
+    return results.every(({ stopReason }) => stopReason !== 'cancelled');
+  } finally {
+    done();
+    progress.clear();
+  }
+}
+
+async function inTurn(generations: readonly Generation[]): Promise<GenerationResult[]> {
+  const results: GenerationResult[] = [];
+  for (const generation of generations) results.push(await generation);
+  return results;
+}
+
+/** Streams each continuation to standard output, with its figures where they are asked for. */
+async function writeAll(
+  generations: readonly Generation[],
+  model: OpenedModel,
+  prompt: string,
+  flags: GenerateFlags,
+  progress: ProgressLine,
+): Promise<GenerationResult[]> {
+  const results: GenerationResult[] = [];
+  for (const [i, generation] of generations.entries()) {
+    if (generations.length > 1) process.stdout.write(`--- sample ${i + 1} of ${generations.length}\n`);
+    if (flags.echo) process.stdout.write(prompt);
+    let written = 0;
+    for await (const { text } of generation) {
+      progress.clear();
+      process.stdout.write(text);
+      written += text.length;
+    }
+    const result = await generation;
+    // A cancelled text may hold more than its steps gave.
+    process.stdout.write(`${result.text.slice(written)}\n`);
+    if (flags.stats) process.stdout.write(`\n${[stepTable(result, (id) => model.tokenizer.label(id)), statistics(result)].filter(Boolean).join('\n\n')}\n`);
+    results.push(result);
+  }
+  return results;
+}
+
+function writeJson(model: OpenedModel, prompt: string | Int32Array, results: readonly GenerationResult[]): void {
+  const object = {
+    prompt: typeof prompt === 'string' ? prompt : null,
+    promptIds: [...(results[0] as GenerationResult).promptIds],
+    results: results.map(toJson),
+    peakMemoryBytes: peakMemoryBytes(),
+    record: model.record(),
+  };
+  process.stdout.write(`${JSON.stringify(object)}\n`);
+}

@@ -1,0 +1,10 @@
+export { DecoderLayer } from './decoder-layer.js';
+export { Embedding } from './embedding.js';
+export { GroupedQueryAttention, type PassContext } from './grouped-query-attention.js';
+export { hookNames, layerHook, LAYER_POINTS, MODEL_POINTS, type HookName, type LayerPoint, type ModelPoint } from './hook-names.js';
+export { Linear } from './linear.js';
+export { RMSNorm } from './rms-norm.js';
+export { RotaryEmbedding } from './rotary-embedding.js';
+export { inverseFrequencies, rotaryTable } from './rotary-table.js';
+export { SwiGLU } from './swiglu.js';
+export { tapOfLayer, tapped, type LayerTap, type Tap } from './tap.js';

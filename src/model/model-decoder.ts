@@ -1,0 +1,157 @@
+import { OptionError, ShapeError } from '../base/errors.js';
+import { breather } from '../base/event-loop.js';
+import { warnOnce } from '../base/logger.js';
+import { native } from '../native/native.js';
+import { inverseFrequencies, rotaryTable } from '../layers/rotary-table.js';
+import type { RotaryTable } from '../ops/rope.js';
+import { FusedRunner } from './fused-runner.js';
+import { KVCache, type CacheShape } from './kv-cache.js';
+import type { LlamaModel } from './llama-model.js';
+import { queued } from './run-queue.js';
+import type { LlamaWeights } from './weights.js';
+
+/** Rows of one native pass: enough to reuse each weight well, few enough to stop soon. */
+const FUSED_ROWS = 256;
+/** Multiply-adds that one kernel call may take so that it stays under about 40 ms: native, and TypeScript reference. */
+const CALL_WORK = { native: 4e8, reference: 1e7 };
+
+/** One sequence to go on with. */
+export interface CacheItem {
+  readonly sequence: KVCache;
+  readonly ids: Int32Array;
+}
+
+export interface DecodeSettings {
+  readonly signal?: AbortSignal;
+  readonly onProgress?: (done: number, total: number) => void;
+}
+
+/**
+ * Runs a model by its two ways: fused where the addon is there, composed otherwise (and for taps). Loading tfjs is left
+ * until a composed pass is asked for.
+ */
+export class ModelDecoder {
+  readonly vocabSize: number;
+  readonly contextLength: number;
+  readonly eosIds: readonly number[];
+  readonly cacheShape: CacheShape;
+  readonly fused: FusedRunner | null;
+  readonly #rotary: RotaryTable;
+  #composed: Promise<LlamaModel> | null = null;
+
+  constructor(readonly weights: LlamaWeights) {
+    const { config } = weights;
+    this.vocabSize = config.vocabSize;
+    this.contextLength = config.maxPositionEmbeddings;
+    this.eosIds = config.eosTokenIds;
+    this.#rotary = rotaryTable(config.rope, config.headDim, this.contextLength);
+    this.cacheShape = {
+      layers: config.numHiddenLayers,
+      kvHeads: config.numKeyValueHeads,
+      dHead: config.headDim,
+      contextLength: this.contextLength,
+      frequencies: inverseFrequencies(config.rope, config.headDim),
+    };
+    const addon = native();
+    this.fused = addon && new FusedRunner(addon, weights, this.#rotary);
+    if (!addon) {
+      warnOnce('no native addon: models run on TypeScript kernels, tens of times slower (npx nibblelens setup builds it)');
+    }
+  }
+
+  /** The model as layers on tfjs, for taps. */
+  composed(): Promise<LlamaModel> {
+    this.#composed ??= (async () => {
+      const [{ ready }, { LlamaModel }] = await Promise.all([import('../kernels/backend.js'), import('./llama-model.js')]);
+      await ready();
+      return new LlamaModel(this.weights, this.#rotary);
+    })();
+    return this.#composed;
+  }
+
+  createSequence(): KVCache {
+    return new KVCache(this.cacheShape);
+  }
+
+  /** See `TokenDecoder.decode` of the generation room. */
+  decode(items: readonly CacheItem[], settings: DecodeSettings = {}): Float32Array[] | Promise<Float32Array[]> {
+    for (const { ids } of items) this.checkIds(ids);
+    const rows = items.reduce((sum, { ids }) => sum + ids.length, 0);
+    const oneEach = items.every(({ ids }) => ids.length === 1);
+    if (oneEach) return this.#step(items, settings);
+    return this.#prefill(items, rows, settings);
+  }
+
+  /** One id for each sequence, as one batch. */
+  #step(items: readonly CacheItem[], { signal }: DecodeSettings): Float32Array[] | Promise<Float32Array[]> {
+    const caches = items.map(({ sequence }) => sequence);
+    const ids = Int32Array.from(items, (item) => item.ids[0]);
+    const logits = this.#pass(ids, 1, caches, signal);
+    return logits instanceof Promise ? logits.then((all) => this.#split(all)) : this.#split(logits);
+  }
+
+  /** Each prompt by itself, in chunks of rows. */
+  async #prefill(items: readonly CacheItem[], total: number, settings: DecodeSettings): Promise<Float32Array[]> {
+    const breathe = breather(settings.signal);
+    const results: Float32Array[] = [];
+    let done = 0;
+    for (const { sequence, ids } of items) {
+      let logits: Float32Array = new Float32Array(0);
+      for (let start = 0; start < ids.length; start += this.chunkRows) {
+        await breathe();
+        const chunk = ids.subarray(start, start + this.chunkRows);
+        logits = await this.#pass(chunk, chunk.length, [sequence], settings.signal);
+        settings.onProgress?.((done += chunk.length), total);
+      }
+      results.push(logits);
+    }
+    return results;
+  }
+
+  /** One pass over `pos` ids per sequence; the caches have grown when it is done. */
+  #pass(ids: Int32Array, pos: number, caches: KVCache[], signal?: AbortSignal): Float32Array | Promise<Float32Array> {
+    for (const cache of caches) cache.reserve(pos);
+    const grown = (logits: Float32Array) => {
+      for (const cache of caches) cache.advance(pos);
+      return logits;
+    };
+    const pass = { ids, pos, caches, logits: 'last' as const, signal };
+    if (this.fused) {
+      const logits = this.fused.forward(pass);
+      return logits instanceof Promise ? logits.then(grown) : grown(logits);
+    }
+    return this.composed()
+      .then((model) => queued(() => model.forward({ ...pass, tap: null })))
+      .then(grown);
+  }
+
+  /** Positions per pass, so that one kernel call stays short. */
+  get chunkRows(): number {
+    if (this.fused) return FUSED_ROWS;
+    return this.composedRows;
+  }
+
+  /** Positions per composed pass: one kernel call on them stays under about 40 ms. */
+  get composedRows(): number {
+    const { hiddenSize, intermediateSize } = this.weights.config;
+    const work = native() ? CALL_WORK.native : CALL_WORK.reference;
+    const rows = Math.floor(work / (hiddenSize * intermediateSize));
+    if (rows < 1) warnOnce('one row of this model holds the event loop for more than 40 ms in a kernel call');
+    return Math.min(Math.max(rows, 1), FUSED_ROWS);
+  }
+
+  #split(logits: Float32Array): Float32Array[] {
+    return Array.from({ length: logits.length / this.vocabSize }, (_, i) => {
+      return logits.slice(i * this.vocabSize, (i + 1) * this.vocabSize);
+    });
+  }
+
+  /** Throws unless there are ids, all in the vocabulary. */
+  checkIds(ids: Int32Array): void {
+    if (ids.length === 0) throw new ShapeError({ thing: 'token ids', found: 'none', expected: 'at least one' });
+    const wrong = ids.findIndex((id) => id < 0 || id >= this.vocabSize);
+    if (wrong >= 0) {
+      throw new OptionError({ thing: `token id at ${wrong}`, found: ids[wrong], expected: `0 to ${this.vocabSize - 1}` });
+    }
+  }
+}

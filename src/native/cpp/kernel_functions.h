@@ -1,0 +1,12 @@
+// The kernels as JavaScript functions.
+#pragma once
+
+#include <napi.h>
+
+namespace nibblelens {
+
+void exportMatrixFunctions(Napi::Env env, Napi::Object exports);
+void exportRowFunctions(Napi::Env env, Napi::Object exports);
+void exportAttentionFunctions(Napi::Env env, Napi::Object exports);
+
+}  // namespace nibblelens

@@ -1,0 +1,70 @@
+// The kernels of one instruction set as a table, and the choice between the sets. Kernels trust their arguments: the
+// addon has checked them. All floats are row-major float32; outputs never overlap inputs; any alignment will do.
+// Every value is computed in an order that depends on sizes alone, never on threads or on the number of rows.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "storage.h"
+
+namespace nibblelens {
+
+struct Kernels {
+  const char* name;
+
+  /** y[r, n] = bias[n] + Σ_k x[r, k]·W[n, k]; a null bias is 0. */
+  void (*matmulPacked)(const float* x, size_t rows, const PackedMatrix& w, const float* bias, float* y);
+  void (*matmulDense)(const float* x, size_t rows, const DenseMatrix& w, const float* bias, float* y);
+  /** dx[r, k] = Σ_n dy[r, n]·W[n, k] */
+  void (*matmulPackedGradient)(const float* dy, size_t rows, const PackedMatrix& w, float* dx);
+  void (*matmulDenseGradient)(const float* dy, size_t rows, const DenseMatrix& w, float* dx);
+  /** y[i] = table[ids[i]] */
+  void (*embedding)(const int32_t* ids, size_t count, const DenseMatrix& table, float* y);
+
+  /** scale[r] = √(mean_k x[r, k]² + eps) */
+  void (*rmsNormScale)(const float* x, size_t rows, size_t columns, float eps, float* scale);
+  /** y[r, k] = x[r, k] / scale[r] */
+  void (*divideRows)(const float* x, size_t rows, size_t columns, const float* scale, float* y);
+  /** y[r, k] = x[r, k]·gain[k] */
+  void (*multiplyColumns)(const float* x, size_t rows, size_t columns, const float* gain, float* y);
+  /** The three above in one pass, with the same bits. */
+  void (*rmsNorm)(const float* x, size_t rows, size_t columns, const float* gain, float eps, float* y);
+  void (*rmsNormGradient)(const float* x, size_t rows, size_t columns, const float* gain, float eps, const float* dy,
+                          float* dx);
+
+  /** Turns pairs (i, i + dHead / 2) of x [rows, heads, dHead] by the angle of positions[row] times sign. */
+  void (*rope)(const float* x, size_t rows, size_t heads, size_t dHead, const int32_t* positions, const float* cos,
+               const float* sin, float sign, float* y);
+
+  /** [batch, heads, pos, keys]; `past` is null or has an entry per batch element; `keys` = pos + longest past. */
+  void (*attentionScores)(const float* q, const float* k, const AttentionSizes& sizes, const CachedPositions* past,
+                          size_t keys, float scale, float* scores);
+  void (*attentionScoresGradient)(const float* dscores, const float* q, const float* k, const AttentionSizes& sizes,
+                                  float scale, float* dq, float* dk);
+  void (*softmax)(const float* x, size_t rows, size_t columns, float* y);
+  void (*softmaxGradient)(const float* y, size_t rows, size_t columns, const float* dy, float* dx);
+  void (*attentionMix)(const float* pattern, const float* v, const AttentionSizes& sizes, const CachedPositions* past,
+                       size_t keys, float* z);
+  void (*attentionMixGradient)(const float* dz, const float* pattern, const float* v, const AttentionSizes& sizes,
+                               float* dpattern, float* dv);
+  /** Scores, softmax and mix in one, with the same bits. */
+  void (*attention)(const float* q, const float* k, const float* v, const AttentionSizes& sizes,
+                    const CachedPositions* past, size_t keys, float scale, float* z);
+
+  /** y = gate / (1 + e^−gate)·up */
+  void (*swiglu)(const float* gate, const float* up, size_t count, float* y);
+  void (*swigluGradient)(const float* gate, const float* up, const float* dy, size_t count, float* dgate, float* dup);
+  void (*add)(const float* a, const float* b, size_t count, float* y);
+  /** y = e^x, within 2 units in the last place. */
+  void (*exponential)(const float* x, size_t count, float* y);
+};
+
+/** The kernels in use: those of the best instruction set that this machine has, unless `useKernels` chose others. */
+const Kernels& kernels();
+/** All that this machine can run, best first. */
+const std::vector<const Kernels*>& availableKernels();
+/** Chooses by name, process-wide; false where this machine has no such kernels. */
+bool useKernels(const std::string& name);
+
+}  // namespace nibblelens

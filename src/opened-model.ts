@@ -1,0 +1,176 @@
+import { existsSync } from 'node:fs';
+import { join } from 'node:path';
+import { table, type ColumnTable } from 'arquero';
+import { DisposedError, nearest, OptionError, UnknownNameError } from './base/errors.js';
+import { warnOnce } from './base/logger.js';
+import type { LlamaConfig } from './checkpoint/config.js';
+import { openCheckpoint } from './checkpoint/index.js';
+import { generate, generateBatch, generateSamples, type GenerateOptions, type Generation } from './generation/index.js';
+import { hookNames, type HookName } from './layers/hook-names.js';
+import type { ModelRun } from './lens/model-run.js';
+import type { RunOptions } from './lens/run-options.js';
+import { dequantize } from './matrix/index.js';
+import type { MatrixStorage } from './matrix/storage.js';
+import type { Graph } from './model/graph.js';
+import { loadWeights } from './model/load-weights.js';
+import { memoryOf } from './model/memory.js';
+import { ModelDecoder } from './model/model-decoder.js';
+import { runRecord, type RunRecord } from './model/run-record.js';
+import { LINEAR_NAMES, type LinearName, type LlamaWeights } from './model/weights.js';
+import { native } from './native/native.js';
+import { idTokenizer } from './tokenizer/id-tokenizer.js';
+import { openTokenizer } from './tokenizer/index.js';
+import type { Tokenizer } from './tokenizer/tokenizer.js';
+
+export interface LoadOptions {
+  /**
+   * 'map' (default) leaves float weights in the file and lets the system page them in; the file must not shrink while
+   * the model is open. 'copy' reads them into memory.
+   */
+  load?: 'map' | 'copy';
+  /** Threads of the native kernels, 1 to 256; default: `NIBBLELENS_THREADS` or the machine's cores. Process-wide. */
+  threads?: number;
+  signal?: AbortSignal;
+  /** Layers read, of all. */
+  onProgress?: (done: number, total: number) => void;
+}
+
+/** Text (BOS is added as the tokenizer says), ids, or several of either for one batch of equal lengths. */
+export type RunInput = string | Int32Array | readonly (string | Int32Array)[];
+
+/** Opens a Hugging Face folder: a float or AWQ LLaMA. Throws `CheckpointError` or `TokenizerError` where files are bad. */
+export async function loadModel(path: string, options: LoadOptions = {}): Promise<OpenedModel> {
+  const { load = 'map', threads, signal, onProgress } = options;
+  if (load !== 'map' && load !== 'copy') throw new OptionError({ thing: 'load', found: load, expected: 'map or copy' });
+  if (threads !== undefined) setThreads(threads);
+  const checkpoint = await openCheckpoint(path, { load, signal });
+  try {
+    const [weights, tokenizer] = await Promise.all([
+      loadWeights(checkpoint, { signal, onProgress }),
+      tokenizerOf(checkpoint.path, checkpoint.config),
+    ]);
+    return new OpenedModel(weights, tokenizer, { path: checkpoint.path, hash: await checkpoint.hash() });
+  } finally {
+    await checkpoint.close();
+  }
+}
+
+/** The folder's tokenizer; one that knows ids alone where it has none, as small test models do. */
+async function tokenizerOf(folder: string, config: LlamaConfig): Promise<Tokenizer> {
+  if (['tokenizer.json', 'tokenizer.model'].some((name) => existsSync(join(folder, name)))) return openTokenizer(folder);
+  warnOnce(`${folder} has no tokenizer: prompts must be ids, and text is shown as ids`);
+  return idTokenizer(folder, { vocabSize: config.vocabSize, bosId: config.bosTokenId });
+}
+
+function setThreads(threads: number): void {
+  if (!Number.isInteger(threads) || threads < 1 || threads > 256) {
+    throw new OptionError({ thing: 'threads', found: threads, expected: '1 to 256' });
+  }
+  native()?.setThreads(threads);
+}
+
+/** A model and its tokenizer, as `loadModel` opens them. */
+export class OpenedModel {
+  readonly path: string;
+  /** Of the checkpoint's contents. */
+  readonly hash: string;
+  readonly config: LlamaConfig;
+  readonly tokenizer: Tokenizer;
+  #decoder: ModelDecoder | null;
+
+  /** Use `loadModel`. */
+  constructor(weights: LlamaWeights, tokenizer: Tokenizer, { path, hash }: { path: string; hash: string }) {
+    this.path = path;
+    this.hash = hash;
+    this.config = weights.config;
+    this.tokenizer = tokenizer;
+    this.#decoder = new ModelDecoder(weights);
+  }
+
+  /**
+   * Continues a prompt. `for await (const step of model.generate(…))` streams; `await model.generate(…)` gives the
+   * whole result, with text, ids, stop reason and timings.
+   */
+  generate(prompt: string | Int32Array, options: GenerateOptions = {}): Generation {
+    return generate(this.#open(), this.tokenizer, prompt, options);
+  }
+
+  /** Continues several prompts at once; each result equals that of its prompt alone. */
+  generateBatch(
+    prompts: readonly (string | Int32Array)[],
+    options: GenerateOptions | readonly GenerateOptions[] = {},
+  ): Generation[] {
+    return generateBatch(this.#open(), this.tokenizer, prompts, options);
+  }
+
+  /** Several continuations of one prompt, which is run once. */
+  generateSamples(prompt: string | Int32Array, count: number, options: GenerateOptions = {}): Generation[] {
+    return generateSamples(this.#open(), this.tokenizer, prompt, count, options);
+  }
+
+  /** Runs whole texts through the model, and captures or replaces what flows through its named points. */
+  async run(input: RunInput, options: RunOptions = {}): Promise<ModelRun> {
+    const decoder = this.#open();
+    const [{ run }, { ModelRun }] = await Promise.all([import('./lens/run.js'), import('./lens/model-run.js')]);
+    const inputs = Array.isArray(input) ? (input as readonly (string | Int32Array)[]) : [input as string | Int32Array];
+    const ids = inputs.map((one) => (typeof one === 'string' ? this.tokenizer.encode(one) : one));
+    const { logits, activations, path } = await run(decoder, ids, options);
+    return new ModelRun(this.tokenizer, ids, logits, activations, this.record(path));
+  }
+
+  /** All named points of this model, in the order of a pass. */
+  get hookNames(): HookName[] {
+    return hookNames(this.config.numHiddenLayers);
+  }
+
+  /** A layer's matrix as floats, dequantised: values [out, in]. */
+  weight(layer: number, name: LinearName): { shape: [number, number]; values: Float32Array; storage: MatrixStorage } {
+    const { layers } = this.#open().weights;
+    if (!layers[layer]) {
+      throw new OptionError({ thing: 'layer', found: layer, expected: `0 to ${layers.length - 1}` });
+    }
+    if (!LINEAR_NAMES.includes(name)) {
+      throw new UnknownNameError({ thing: 'matrix', found: name, expected: nearest(name, LINEAR_NAMES).join(', ') });
+    }
+    const { weight: storage } = layers[layer][name];
+    return { shape: [storage.outFeatures, storage.inFeatures], values: dequantize(storage), storage };
+  }
+
+  /** The forward pass over `pos` fresh positions as data: kernels, shapes, weights and named points. */
+  async graph(pos: number = 4): Promise<Graph> {
+    const decoder = this.#open();
+    const [model, { recordGraph }] = await Promise.all([decoder.composed(), import('./model/record-graph.js')]);
+    const cache = decoder.createSequence();
+    try {
+      return await recordGraph(model, decoder.weights, new Int32Array(pos), [cache]);
+    } finally {
+      cache.dispose();
+    }
+  }
+
+  /** What the model holds, by kind: count, bytes, and megabytes (10⁶ bytes). */
+  memory(): ColumnTable {
+    const rows = memoryOf(this.#open().weights);
+    return table({
+      kind: rows.map((row) => row.kind),
+      matrices: rows.map((row) => row.count),
+      bytes: rows.map((row) => row.bytes),
+      megabytes: rows.map((row) => row.bytes / 1e6),
+    });
+  }
+
+  /** How results of this model come about. */
+  record(path: RunRecord['path'] = this.#open().fused ? 'fused' : 'composed', seed?: number): RunRecord {
+    return runRecord(this.#open().weights, this, path, seed);
+  }
+
+  /** Lets go of the weights; work in flight keeps what it uses until it ends. Using the model later is a typed error. */
+  dispose(): void {
+    this.#decoder = null;
+  }
+
+  #open(): ModelDecoder {
+    if (this.#decoder) return this.#decoder;
+    throw new DisposedError({ thing: 'model', found: 'disposed', expected: 'open', where: this.path });
+  }
+}

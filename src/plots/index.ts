@@ -1,0 +1,12 @@
+export { plotAttentionGrid, type AttentionGridInput } from './attention-grid.js';
+export { plotAttentionHead, type AttentionHeadInput } from './attention-head.js';
+export { plotDistributions, type DistributionItem } from './distributions.js';
+export { plotErrorOverDepth, type PointErrorRow } from './error-over-depth.js';
+export { Figure, jupyterDisplay, PLOTLY_MIME, type FigureOptions, type FigureSpec } from './figure.js';
+export { plotKlPerPosition, type PositionKlRow } from './kl-per-position.js';
+export { plotMemory, type MemoryBarRow } from './memory.js';
+export { plotQuantizationError } from './quantization-error.js';
+export type { TableLike } from './rows.js';
+export { plotStepProbabilities, type StepProbabilityRow, type TokenProbability } from './step-probabilities.js';
+export { plotStepTimes, type StepTimeRow } from './step-times.js';
+export { plotWeightMatrix, type WeightMatrixInput } from './weight-matrix.js';

@@ -1,0 +1,57 @@
+import { dequantize } from '../matrix/dequantize.js';
+import { groupsPerRow, packedRowBytes, type DenseStorage, type PackedStorage } from '../matrix/storage.js';
+import { quantizeRtn } from './rtn.js';
+
+/** Weights quantised between two breaths. */
+const CHUNK = 2 ** 18;
+
+/** A quantised matrix and how far it is from the one that it stands for. */
+export interface MatrixQuantization {
+  readonly storage: PackedStorage;
+  /** Σ(w − ŵ)² and Σw². */
+  readonly squaredError: number;
+  readonly squaredNorm: number;
+}
+
+/** `quantizeRtn` over a whole stored matrix, some rows at a time. */
+export async function quantizeMatrix(
+  matrix: DenseStorage,
+  groupSize: number,
+  breathe: () => Promise<void>,
+): Promise<MatrixQuantization> {
+  const { outFeatures, inFeatures } = matrix;
+  const rowBytes = packedRowBytes(inFeatures);
+  const groups = groupsPerRow(inFeatures, groupSize);
+  const codes = new Uint8Array(outFeatures * rowBytes);
+  const scales = new Uint16Array(outFeatures * groups);
+  const zeros = new Uint8Array(outFeatures * groups);
+  let [squaredError, squaredNorm] = [0, 0];
+  const rowsAtOnce = Math.max(1, Math.floor(CHUNK / inFeatures));
+  for (let from = 0; from < outFeatures; from += rowsAtOnce) {
+    await breathe();
+    const to = Math.min(from + rowsAtOnce, outFeatures);
+    const weights = dequantize(matrix, [from, to]);
+    const part = quantizeRtn(weights, to - from, inFeatures, groupSize);
+    codes.set(part.codes, from * rowBytes);
+    scales.set(part.scales, from * groups);
+    if (part.zeros) zeros.set(part.zeros, from * groups);
+    const decoded = dequantize(part);
+    for (let i = 0; i < weights.length; i++) {
+      squaredError += (weights[i] - decoded[i]) ** 2;
+      squaredNorm += weights[i] ** 2;
+    }
+  }
+  const storage: PackedStorage = {
+    kind: 'packed',
+    bits: 4,
+    outFeatures,
+    inFeatures,
+    groupSize,
+    rowBytes,
+    codes,
+    scales,
+    zeros,
+    offsets: null,
+  };
+  return { storage, squaredError, squaredNorm };
+}

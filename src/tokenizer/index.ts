@@ -1,0 +1,2 @@
+export { openTokenizer, openTokenizerFile, type OpenTokenizerOptions } from './open.js';
+export type { EncodedText, EncodeOptions, Tokenizer, TokenStream } from './tokenizer.js';

@@ -1,0 +1,134 @@
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+import fc from 'fast-check';
+import { hookNames } from '../../src/layers/hook-names.js';
+import { run } from '../../src/lens/run.js';
+import { ModelDecoder } from '../../src/model/model-decoder.js';
+import { native } from '../../src/native/native.js';
+import { worstExcess } from '../support/golden.js';
+import { randomIds, randomShape, randomWeights } from '../support/random-model.js';
+
+/** Between kernels of different implementations: float32 sums against float64 ones, over a few layers. */
+const BOUND = 2e-4;
+
+const addon = native();
+const withAddon = { skip: addon ? false : 'the native addon is not built' } as const;
+const runs = { numRuns: 12 } as const;
+
+async function nextLogits(decoder: ModelDecoder, ids: Int32Array, split: number): Promise<Float32Array> {
+  const sequence = decoder.createSequence();
+  let [logits] = await decoder.decode([{ sequence, ids: ids.subarray(0, split) }]);
+  for (const id of ids.subarray(split)) [logits] = await decoder.decode([{ sequence, ids: Int32Array.of(id) }]);
+  sequence.dispose();
+  return logits;
+}
+
+describe('two ways to the same thing', () => {
+  test('composed and fused: the same bits at every named point', withAddon, async () => {
+    await fc.assert(
+      fc.asyncProperty(randomShape, fc.integer({ min: 1, max: 70 }), async (shape, pos) => {
+        const decoder = new ModelDecoder(randomWeights(shape));
+        const ids = randomIds(shape.seed, pos, shape.vocab);
+        const fused = await run(decoder, [ids], { path: 'fused', capture: 'all' });
+        const composed = await run(decoder, [ids], { path: 'composed', capture: 'all' });
+        assert.deepEqual(fused.activations.names, hookNames(shape.layers));
+        for (const { name, values, shape: at } of fused.activations) {
+          const other = composed.activations.get(name);
+          assert.deepEqual(at, other.shape);
+          assert.deepEqual(values, other.values, name);
+        }
+        assert.deepEqual(fused.logits, composed.logits);
+        const untapped = await run(decoder, [ids], { path: 'composed' });
+        assert.deepEqual(untapped.logits, composed.logits, 'joined kernels');
+      }),
+      runs,
+    );
+  });
+
+  test('prefill and token by token', async () => {
+    await fc.assert(
+      fc.asyncProperty(randomShape, fc.integer({ min: 2, max: 80 }), fc.nat(), async (shape, pos, cut) => {
+        const decoder = new ModelDecoder(randomWeights(shape));
+        const ids = randomIds(shape.seed, pos, shape.vocab);
+        const whole = await nextLogits(decoder, ids, pos);
+        const split = await nextLogits(decoder, ids, 1 + (cut % (pos - 1)));
+        if (addon) assert.deepEqual(whole, split);
+        else assert.ok(worstExcess(whole, split) < BOUND);
+      }),
+      runs,
+    );
+  });
+
+  test('a forked cache and a fresh one', async () => {
+    await fc.assert(
+      fc.asyncProperty(randomShape, fc.integer({ min: 1, max: 70 }), fc.integer({ min: 1, max: 10 }), async (shape, common, own) => {
+        const decoder = new ModelDecoder(randomWeights(shape));
+        const prompt = randomIds(shape.seed, common, shape.vocab);
+        const [left, right] = [randomIds(1, own, shape.vocab), randomIds(2, own, shape.vocab)];
+        const sequence = decoder.createSequence();
+        await decoder.decode([{ sequence, ids: prompt }]);
+        const fork = sequence.fork();
+        const [a] = await decoder.decode([{ sequence, ids: left }]);
+        const [b] = await decoder.decode([{ sequence: fork, ids: right }]);
+        assert.deepEqual(a, await nextLogits(decoder, Int32Array.from([...prompt, ...left]), common + own));
+        assert.deepEqual(b, await nextLogits(decoder, Int32Array.from([...prompt, ...right]), common + own));
+      }),
+      runs,
+    );
+  });
+
+  test('a batch of unequal lengths and one at a time', async () => {
+    await fc.assert(
+      fc.asyncProperty(randomShape, fc.array(fc.integer({ min: 1, max: 70 }), { minLength: 2, maxLength: 4 }), async (shape, lengths) => {
+        const decoder = new ModelDecoder(randomWeights(shape));
+        const prompts = lengths.map((length, i) => randomIds(shape.seed + i, length, shape.vocab));
+        const sequences = prompts.map(() => decoder.createSequence());
+        await decoder.decode(prompts.map((ids, i) => ({ sequence: sequences[i], ids })));
+        const steps = prompts.map((_, i) => randomIds(i, 1, shape.vocab));
+        const batch = await decoder.decode(steps.map((ids, i) => ({ sequence: sequences[i], ids })));
+        for (const [i, ids] of prompts.entries()) {
+          const alone = await nextLogits(decoder, Int32Array.from([...ids, ...steps[i]]), ids.length);
+          assert.deepEqual(batch[i], alone, `sequence ${i}`);
+        }
+      }),
+      runs,
+    );
+  });
+
+  test('1 thread and 2', withAddon, async () => {
+    const before = addon?.info().threads ?? 1;
+    try {
+      await fc.assert(
+        fc.asyncProperty(randomShape, fc.integer({ min: 1, max: 70 }), async (shape, pos) => {
+          const ids = randomIds(shape.seed, pos, shape.vocab);
+          const logits = [];
+          for (const threads of [1, 2]) {
+            addon?.setThreads(threads);
+            logits.push((await run(new ModelDecoder(randomWeights(shape)), [ids])).logits);
+          }
+          assert.deepEqual(logits[0], logits[1]);
+        }),
+        runs,
+      );
+    } finally {
+      addon?.setThreads(before);
+    }
+  });
+
+  test('a hook that gives back what it saw changes nothing; one that does not, does', async () => {
+    await fc.assert(
+      fc.asyncProperty(randomShape, fc.integer({ min: 1, max: 20 }), fc.nat(), async (shape, pos, pick) => {
+        const decoder = new ModelDecoder(randomWeights(shape));
+        const ids = randomIds(shape.seed, pos, shape.vocab);
+        const names = hookNames(shape.layers);
+        const name = names[pick % names.length];
+        const plain = await run(decoder, [ids], { path: 'composed' });
+        const same = await run(decoder, [ids], { hooks: { [name]: ({ values }: { values: Float32Array }) => values } });
+        assert.ok(worstExcess(same.logits, plain.logits) < (addon ? 1e-30 : BOUND), name);
+        const zeroed = await run(decoder, [ids], { hooks: { 'unembed.hook_in': ({ values }) => values.fill(0) } });
+        assert.ok(zeroed.logits.every((logit) => logit === 0));
+      }),
+      runs,
+    );
+  });
+});
