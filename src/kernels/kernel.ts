@@ -23,6 +23,10 @@ export interface KernelGradient<InputName extends string, Attributes extends obj
   readonly savedInputs: readonly InputName[];
   /** Whether the output follows them there. */
   readonly savesOutput?: boolean;
+  /**
+   * The gradients by each input. Where one kernel gives several, it runs at once: tfjs disposes of what a function in
+   * the result makes beside its own gradient.
+   */
   backward(dy: Tensor, saved: readonly Tensor[], attributes: Attributes): Record<InputName, () => Tensor>;
 }
 
@@ -31,9 +35,3 @@ export const rowsOf = ({ values }: Operand, columns: number): number => values.l
 
 /** Columns of a tensor: its last axis. */
 export const columnsOf = ({ shape }: Operand): number => shape[shape.length - 1];
-
-/** Runs `compute` at the first call and gives its result at all: both gradients of a kernel come from one run. */
-export function once<Result>(compute: () => Result): () => Result {
-  let result: { value: Result } | null = null;
-  return () => (result ??= { value: compute() }).value;
-}

@@ -1,5 +1,5 @@
 import { native, type NativeAddon } from '../native/native.js';
-import { once, type Kernel, type Operand } from './kernel.js';
+import type { Kernel, Operand } from './kernel.js';
 import { execute } from './tfjs.js';
 
 /** y = gate / (1 + e^−gate)·up */
@@ -38,8 +38,8 @@ export const swiglu: Kernel<{ gate: Operand; up: Operand }> = {
   gradient: {
     savedInputs: ['gate', 'up'],
     backward: (dy, [gate, up]) => {
-      const both = once(() => execute(swigluGradient.name, { gate, up, dy }, {}));
-      return { gate: () => both()[0], up: () => both()[1] };
+      const [dgate, dup] = execute(swigluGradient.name, { gate, up, dy }, {});
+      return { gate: () => dgate, up: () => dup };
     },
   },
 };

@@ -1,0 +1,36 @@
+import type { Tensor } from '@tensorflow/tfjs-core';
+import { ShapeError } from '../base/errors.js';
+
+/** A shape in words: "[2, 3, 8]". */
+export const inWords = (shape: readonly number[]): string => `[${shape.join(', ')}]`;
+
+/** @throws ShapeError unless the tensor has the dtype, and one of the ranks given. */
+export function checkTensor(op: string, thing: string, x: Tensor, ranks: readonly number[] | null, dtype = 'float32'): void {
+  if (x.dtype !== dtype) throw new ShapeError({ thing: `dtype of ${thing}`, found: x.dtype, expected: dtype, where: op });
+  if (ranks && !ranks.includes(x.rank)) {
+    throw new ShapeError({
+      thing: `shape of ${thing}`,
+      found: inWords(x.shape),
+      expected: `${ranks.join(' or ')} axes`,
+      where: op,
+    });
+  }
+}
+
+/** @throws ShapeError unless `found` is `expected`, number by number. */
+export function checkShape(op: string, thing: string, found: readonly number[], expected: readonly number[]): void {
+  if (found.length === expected.length && found.every((size, axis) => size === expected[axis])) return;
+  throw new ShapeError({ thing: `shape of ${thing}`, found: inWords(found), expected: inWords(expected), where: op });
+}
+
+/** @throws ShapeError unless the sizes are equal. */
+export function checkSize(op: string, thing: string, found: number, expected: number): void {
+  if (found !== expected) throw new ShapeError({ thing, found, expected, where: op });
+}
+
+/** The last axis. @throws ShapeError for a tensor without axes. */
+export function lastAxis(op: string, thing: string, x: Tensor): number {
+  const size = x.shape[x.rank - 1];
+  if (size === undefined) throw new ShapeError({ thing: `shape of ${thing}`, found: '[]', expected: 'at least one axis', where: op });
+  return size;
+}
