@@ -5,25 +5,36 @@ import { spawn } from 'node:child_process';
 import { existsSync, mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { delimiter, dirname, join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { ensurePageScripts } from './page-scripts.mjs';
 import { setUp } from './setup.mjs';
 import { ROOT } from './setup/places.mjs';
 import { run, tail } from './setup/run.mjs';
 
 const REQUIRED = [
-  'dist/index.js', 'dist/index.d.ts', 'dist/cli/main.js', 'data/storyteller-int4/config.json', 'scripts/setup.mjs',
-  'scripts/lab.mjs', 'README.md', 'LICENSE',
+  'dist/index.js', 'dist/index.d.ts', 'dist/cli/main.js', 'data/storyteller/model.safetensors',
+  'data/storyteller-int4/model.safetensors', 'src/native/cpp/addon.cpp', 'scripts/setup.mjs', 'scripts/lab.mjs',
+  'jupyter/kernels/nibblelens/kernel.json', 'jupyter/labextensions/nibblelens-figures/static/plotly.min.js',
+  'jupyter/labextensions/nibblelens-figures/static/temml.min.js', 'README.md', 'LICENSE',
 ];
-const FORBIDDEN = /^(tests|build|\.venv|node_modules|bench|\.ci)\/|\.node$|\.built-from$/;
+const FORBIDDEN = /^(tests|build|\.venv|node_modules|bench|\.ci)\/|^src\/(?!native\/cpp\/)|\.(node|map|tsbuildinfo)$|\.built-from$|golden/;
 const MOST_BYTES = 40e6;
 
+/** A program, and the first cell of a new notebook. */
 const PROGRAM = `
-import { loadModel, environment } from 'nibblelens';
-import { fileURLToPath } from 'node:url';
-const model = await loadModel(fileURLToPath(new URL('data/storyteller-int4', import.meta.resolve('nibblelens/package.json'))));
-const { text, ids } = await model.generate('Once upon a time', { maxTokens: 8, seed: 1 });
-if (ids.length === 0 || text.length === 0) throw new Error('no text');
-console.log(text);
+import { bundled, loadModel } from 'nibblelens';
+const model = await loadModel(bundled.storytellerInt4);
+const { text } = await model.generate('Once upon a time', { maxTokens: 6, temperature: 0 });
+const { activations } = await model.run('Once upon a time', { capture: 'all' });
+console.log([text, activations.names.length].join('; '));
 `;
+const PRINTS = /^, and the sun was shining; \d{3}\n?$/;
+
+const RUN_CELL = fileURLToPath(new URL('run-cell.mjs', import.meta.url));
+/** Node has it without asking from version 22 on. */
+const WEB_SOCKET = globalThis.WebSocket === undefined ? ['--experimental-websocket'] : [];
+/** Until JupyterLab is up, its installation included. */
+const LAB_SECONDS = 420;
 
 let passed = 0;
 let failed = 0;
@@ -61,23 +72,27 @@ async function nodes(folder) {
   return existsSync(bin) ? [dirname(process.execPath), bin] : [dirname(process.execPath)];
 }
 
-/** Starts `nibblelens lab .` and waits until its server answers; ends it then. */
-async function labAnswers(folder, env) {
-  const child = spawn('npx', ['nibblelens', 'lab', '.', '--no-browser', '--port', '18888'], { cwd: folder, env: { ...process.env, ...env }, detached: true, stdio: ['ignore', 'pipe', 'pipe'] });
+/** Starts `nibblelens lab .`, runs a cell of a new notebook there, and ends it. Null, or what went wrong. */
+async function useLab(folder, env) {
+  const options = ['--no-browser', '--port', '18888', ...(process.getuid?.() === 0 ? ['--allow-root'] : [])];
+  const child = spawn('npx', ['nibblelens', 'lab', '.', ...options], {
+    cwd: folder,
+    env: { ...process.env, ...env },
+    detached: true,
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
   let output = '';
   for (const stream of [child.stdout, child.stderr]) stream.on('data', (text) => (output += text));
   const ended = new Promise((resolve) => child.on('close', resolve));
   try {
-    for (let second = 0; second < 60 && child.exitCode === null; second++) {
+    for (let second = 0; second < LAB_SECONDS && child.exitCode === null; second++) {
       await new Promise((resolve) => setTimeout(resolve, 1000));
       const url = /http:\/\/(?:127\.0\.0\.1|localhost):\d+\/lab\S*/.exec(output)?.[0];
       if (!url) continue;
-      const api = new URL(url);
-      api.pathname = '/api/kernelspecs';
-      const specs = await fetch(api).then((response) => response.json(), () => null);
-      if (specs) return 'nibblelens' in specs.kernelspecs ? null : `kernels: ${Object.keys(specs.kernelspecs)}`;
+      const { ok, output: printed } = await run(process.execPath, [...WEB_SOCKET, RUN_CELL, url, 'new.ipynb', PROGRAM], { timeoutMs: 120_000 });
+      return ok && PRINTS.test(printed) ? null : `its first cell gave:\n${tail(printed)}\n${tail(output)}`;
     }
-    return `its server did not answer:\n${tail(output)}`;
+    return `no server:\n${tail(output)}`;
   } finally {
     if (child.exitCode === null) process.kill(-child.pid, 'SIGTERM');
     await ended;
@@ -90,23 +105,28 @@ async function useAt(folder, archive, bin) {
   const at = (name) => `${version}: ${name}`;
   mkdirSync(folder);
   writeFileSync(join(folder, 'package.json'), '{ "private": true, "type": "module" }');
-  const use = async (name, command, args) => {
+  const use = async (name, command, args, prints = /^/) => {
     const { ok, output } = await run(command, args, { cwd: folder, env });
-    check(at(name), ok ? null : tail(output));
+    check(at(name), ok && prints.test(output) ? null : tail(output));
     return ok;
   };
   if (!(await use('npm install', 'npm', ['install', '--no-audit', '--no-fund', archive]))) return;
   writeFileSync(join(folder, 'program.mjs'), PROGRAM);
-  await use('import, before the set-up', 'node', ['program.mjs']);
+  const generate = ['nibblelens', 'generate', '--prompt', 'Once upon a time', '--max-tokens', '6', '--temperature', '0'];
+  await use('import, before the set-up', 'node', ['program.mjs'], /, and the sun was shining; \d{3}$/);
+  await use('npx nibblelens generate, before the set-up', 'npx', generate, /, and the sun was shining$/);
   await use('npx nibblelens setup', 'npx', ['nibblelens', 'setup']);
-  await use('import', 'node', ['program.mjs']);
-  await use('npx nibblelens generate', 'npx', ['nibblelens', 'generate', '--prompt', 'Once upon a time', '--max-tokens', '20']);
-  check(at('npx nibblelens lab .'), await labAnswers(folder, env));
+  await use('import', 'node', ['program.mjs'], PRINTS);
+  await use('npx nibblelens generate', 'npx', generate, /^, and the sun was shining$/);
+  await use('npx nibblelens inspect', 'npx', ['nibblelens', 'inspect', 'node_modules/nibblelens/data/storyteller-int4'], /bits per weight/);
+  check(at('npx nibblelens lab . with a new notebook'), await useLab(folder, env));
 }
 
 const folder = mkdtempSync(join(tmpdir(), 'nibblelens-package-'));
 try {
   if (!(await setUp())) throw new Error('the set-up failed');
+  const problem = await ensurePageScripts();
+  if (problem !== null) throw new Error(problem);
   const archive = await pack(folder);
   for (const [i, bin] of (await nodes(folder)).entries()) await useAt(join(folder, `user-${i}`), archive, bin);
 } catch (error) {

@@ -29,7 +29,7 @@ function nibblelens(args) {
 
 async function main() {
   if (!(await setUp())) return 1;
-  const status = await nibblelens(['generate', '--environment', '--stats', ...generateArguments(process.argv.slice(2))]);
+  const status = await nibblelens(['generate', '--environment', '--echo', '--stats', ...generateArguments(process.argv.slice(2))]);
   if (status !== 0) return status;
 
   console.log('\nrunning the first notebook');

@@ -2,11 +2,14 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { table, type ColumnTable } from 'arquero';
 import { DisposedError, nearest, OptionError, UnknownNameError } from './base/errors.js';
-import { warnOnce } from './base/logger.js';
+import { log } from './base/logger.js';
+import { checkOptionNames } from './base/options.js';
 import type { LlamaConfig } from './checkpoint/config.js';
 import { openCheckpoint } from './checkpoint/index.js';
 import { generate, generateBatch, generateSamples, type GenerateOptions, type Generation } from './generation/index.js';
 import { hookNames, type HookName } from './layers/hook-names.js';
+import type { GradientOptions, GradientRun } from './lens/gradient-options.js';
+import type { Metric } from './lens/metrics.js';
 import type { ModelRun } from './lens/model-run.js';
 import type { RunOptions } from './lens/run-options.js';
 import { dequantize } from './matrix/index.js';
@@ -16,7 +19,7 @@ import { loadWeights } from './model/load-weights.js';
 import { memoryOf } from './model/memory.js';
 import { ModelDecoder } from './model/model-decoder.js';
 import { runRecord, type RunRecord } from './model/run-record.js';
-import { LINEAR_NAMES, type LinearName, type LlamaWeights } from './model/weights.js';
+import { LINEAR_NAMES, type LinearName } from './model/weights.js';
 import { native } from './native/native.js';
 import { idTokenizer } from './tokenizer/id-tokenizer.js';
 import { openTokenizer } from './tokenizer/index.js';
@@ -38,27 +41,39 @@ export interface LoadOptions {
 /** Text (BOS is added as the tokenizer says), ids, or several of either for one batch of equal lengths. */
 export type RunInput = string | Int32Array | readonly (string | Int32Array)[];
 
-/** Opens a Hugging Face folder: a float or AWQ LLaMA. Throws `CheckpointError` or `TokenizerError` where files are bad. */
+/**
+ * Opens a Hugging Face folder: a float or AWQ LLaMA.
+ * @throws CheckpointError or TokenizerError where files are missing or bad, OptionError and UnknownNameError for wrong
+ * options, the signal's reason once it is aborted.
+ */
 export async function loadModel(path: string, options: LoadOptions = {}): Promise<OpenedModel> {
+  checkOptionNames(options, ['load', 'threads', 'signal', 'onProgress'], 'option of loadModel');
   const { load = 'map', threads, signal, onProgress } = options;
   if (load !== 'map' && load !== 'copy') throw new OptionError({ thing: 'load', found: load, expected: 'map or copy' });
   if (threads !== undefined) setThreads(threads);
+  const started = performance.now();
   const checkpoint = await openCheckpoint(path, { load, signal });
   try {
     const [weights, tokenizer] = await Promise.all([
       loadWeights(checkpoint, { signal, onProgress }),
-      tokenizerOf(checkpoint.path, checkpoint.config),
+      tokenizerOf(checkpoint.path, checkpoint.config, signal),
     ]);
-    return new OpenedModel(weights, tokenizer, { path: checkpoint.path, hash: await checkpoint.hash() });
+    const source = { path: checkpoint.path, hash: await checkpoint.hash() };
+    const model = OpenedModel.of(new ModelDecoder(weights, { source }), tokenizer, source);
+    const ms = Math.round(performance.now() - started);
+    log('info', `opened ${model.path} in ${ms} ms`, { ms, layers: model.config.numHiddenLayers, hash: model.hash });
+    return model;
   } finally {
     await checkpoint.close();
   }
 }
 
 /** The folder's tokenizer; one that knows ids alone where it has none, as small test models do. */
-async function tokenizerOf(folder: string, config: LlamaConfig): Promise<Tokenizer> {
-  if (['tokenizer.json', 'tokenizer.model'].some((name) => existsSync(join(folder, name)))) return openTokenizer(folder);
-  warnOnce(`${folder} has no tokenizer: prompts must be ids, and text is shown as ids`);
+async function tokenizerOf(folder: string, config: LlamaConfig, signal?: AbortSignal): Promise<Tokenizer> {
+  if (['tokenizer.json', 'tokenizer.model'].some((name) => existsSync(join(folder, name)))) {
+    return openTokenizer(folder, { signal });
+  }
+  log('info', `${folder} has no tokenizer: prompts must be ids, and text is shown as ids`);
   return idTokenizer(folder, { vocabSize: config.vocabSize, bosId: config.bosTokenId });
 }
 
@@ -78,13 +93,17 @@ export class OpenedModel {
   readonly tokenizer: Tokenizer;
   #decoder: ModelDecoder | null;
 
-  /** Use `loadModel`. */
-  constructor(weights: LlamaWeights, tokenizer: Tokenizer, { path, hash }: { path: string; hash: string }) {
+  private constructor(decoder: ModelDecoder, tokenizer: Tokenizer, { path, hash }: { path: string; hash: string }) {
     this.path = path;
     this.hash = hash;
-    this.config = weights.config;
+    this.config = decoder.weights.config;
     this.tokenizer = tokenizer;
-    this.#decoder = new ModelDecoder(weights);
+    this.#decoder = decoder;
+  }
+
+  /** @internal What `loadModel` makes; kept out of the declarations, which would bring tfjs' types into every cell. */
+  static of(decoder: ModelDecoder, tokenizer: Tokenizer, source: { path: string; hash: string }): OpenedModel {
+    return new OpenedModel(decoder, tokenizer, source);
   }
 
   /**
@@ -112,10 +131,20 @@ export class OpenedModel {
   async run(input: RunInput, options: RunOptions = {}): Promise<ModelRun> {
     const decoder = this.#open();
     const [{ run }, { ModelRun }] = await Promise.all([import('./lens/run.js'), import('./lens/model-run.js')]);
-    const inputs = Array.isArray(input) ? (input as readonly (string | Int32Array)[]) : [input as string | Int32Array];
-    const ids = inputs.map((one) => (typeof one === 'string' ? this.tokenizer.encode(one) : one));
+    const ids = this.#idsOf(input);
     const { logits, activations, path } = await run(decoder, ids, options);
-    return new ModelRun(this.tokenizer, ids, logits, activations, this.record(path));
+    return new ModelRun(this.tokenizer, ids, logits, activations, runRecord(decoder.weights, this, path));
+  }
+
+  /**
+   * The gradients of a metric of the logits, such as `logitDifference` or `nextTokenLoss`, by what flows through named
+   * points on a pass over whole texts. INT4 weights are taken as the numbers they stand for.
+   */
+  async gradients(input: RunInput, metric: Metric, options: GradientOptions = {}): Promise<GradientRun> {
+    const decoder = this.#open();
+    const { gradients } = await import('./lens/gradients.js');
+    const ids = this.#idsOf(input);
+    return { ids, ...(await gradients(decoder, ids, metric, options)), record: runRecord(decoder.weights, this, 'composed') };
   }
 
   /** All named points of this model, in the order of a pass. */
@@ -139,6 +168,10 @@ export class OpenedModel {
   /** The forward pass over `pos` fresh positions as data: kernels, shapes, weights and named points. */
   async graph(pos: number = 4): Promise<Graph> {
     const decoder = this.#open();
+    if (!Number.isInteger(pos) || pos < 1 || pos > decoder.contextLength) {
+      const expected = `1 to ${decoder.contextLength}, the context length`;
+      throw new OptionError({ thing: 'positions', found: pos, expected });
+    }
     const [model, { recordGraph }] = await Promise.all([decoder.composed(), import('./model/record-graph.js')]);
     const cache = decoder.createSequence();
     try {
@@ -148,14 +181,19 @@ export class OpenedModel {
     }
   }
 
-  /** What the model holds, by kind: count, bytes, and megabytes (10⁶ bytes). */
+  /**
+   * What the model keeps, by kind: how many matrices or vectors, bytes, megabytes (10⁶ bytes), and how many of the
+   * bytes are mapped: those are read from the file as they are used, and the system may take their memory back.
+   */
   memory(): ColumnTable {
-    const rows = memoryOf(this.#open().weights);
+    const { weights, rotary } = this.#open();
+    const rows = memoryOf(weights, rotary);
     return table({
       kind: rows.map((row) => row.kind),
       matrices: rows.map((row) => row.count),
       bytes: rows.map((row) => row.bytes),
       megabytes: rows.map((row) => row.bytes / 1e6),
+      mapped: rows.map((row) => row.mapped),
     });
   }
 
@@ -167,6 +205,11 @@ export class OpenedModel {
   /** Lets go of the weights; work in flight keeps what it uses until it ends. Using the model later is a typed error. */
   dispose(): void {
     this.#decoder = null;
+  }
+
+  #idsOf(input: RunInput): Int32Array[] {
+    const inputs = Array.isArray(input) ? (input as readonly (string | Int32Array)[]) : [input as string | Int32Array];
+    return inputs.map((one) => (typeof one === 'string' ? this.tokenizer.encode(one) : one));
   }
 
   #open(): ModelDecoder {

@@ -83,6 +83,37 @@ function check(cells: Record<string, string>): { cells: Map<string, string[]>; d
   return { cells: found, declarations };
 }
 
+/**
+ * Types of dist/ that the public declarations lead to, but that are not exported: `const x = f()` with such a result
+ * does not compile in a cell.
+ */
+function unexportedTypes(): string[] {
+  const program = ts.createProgram([entry], { moduleResolution: ts.ModuleResolutionKind.Bundler, module: ts.ModuleKind.ESNext });
+  const checker = program.getTypeChecker();
+  const resolved = (symbol: TypeScript.Symbol) => (symbol.flags & ts.SymbolFlags.Alias ? checker.getAliasedSymbol(symbol) : symbol);
+  const source = program.getSourceFile(entry);
+  const module = source && checker.getSymbolAtLocation(source);
+  assert.ok(module);
+  const exported = new Set(checker.getExportsOfModule(module).map(resolved));
+  const reached = new Set(exported);
+  const missing: string[] = [];
+  const walk = (node: TypeScript.Node, from: string): void => {
+    if (ts.isTypeReferenceNode(node) || ts.isExpressionWithTypeArguments(node)) {
+      const found = checker.getSymbolAtLocation(ts.isTypeReferenceNode(node) ? node.typeName : node.expression);
+      const symbol = found && resolved(found);
+      const [declaration] = symbol?.declarations ?? [];
+      const ours = declaration && declaration.getSourceFile().fileName.startsWith(resolve(root, 'dist'));
+      if (symbol && ours && !ts.isTypeParameterDeclaration(declaration) && !reached.has(symbol)) {
+        reached.add(symbol);
+        missing.push(`${symbol.name} (of ${from})`);
+      }
+    }
+    ts.forEachChild(node, (child) => walk(child, from));
+  };
+  for (const symbol of exported) for (const declaration of symbol.declarations ?? []) walk(declaration, symbol.name);
+  return missing;
+}
+
 describe("the shipped declarations, read by tslab's compiler", { skip: existsSync(entry) ? false : 'dist is not built' }, () => {
   test('hold no errors, and no type has become any', () => {
     const { cells, declarations } = check(RIGHT);
@@ -92,6 +123,10 @@ describe("the shipped declarations, read by tslab's compiler", { skip: existsSyn
 
   test('refuse wrong cells', () => {
     for (const [name, errors] of check(WRONG).cells) assert.notEqual(errors.length, 0, name);
+  });
+
+  test('name no type that a cell cannot name', () => {
+    assert.deepEqual(unexportedTypes(), []);
   });
 
   test('bring no tfjs types into a cell', () => {

@@ -48,6 +48,22 @@ function roundHalfEven(value: number): number {
 }
 
 /** Float32 copy of an array of float16 bits. */
-export const f16ArrayToF32 = (bits: Uint16Array): Float32Array => Float32Array.from(bits, f16ToF32);
+export function f16ArrayToF32(bits: Uint16Array): Float32Array {
+  const values = new Float32Array(bits.length);
+  const words = new Uint32Array(values.buffer);
+  for (let i = 0; i < bits.length; i++) {
+    const half = bits[i];
+    const magnitude = half & 0x7fff;
+    const isNormal = magnitude >= 0x400 && magnitude < 0x7c00;
+    if (isNormal) words[i] = ((half & 0x8000) << 16) | ((magnitude << 13) + 0x38000000);
+    else values[i] = f16ToF32(half);
+  }
+  return values;
+}
+
 /** Float32 copy of an array of bfloat16 bits. */
-export const bf16ArrayToF32 = (bits: Uint16Array): Float32Array => Float32Array.from(bits, bf16ToF32);
+export function bf16ArrayToF32(bits: Uint16Array): Float32Array {
+  const words = new Uint32Array(bits.length);
+  for (let i = 0; i < bits.length; i++) words[i] = bits[i] << 16;
+  return new Float32Array(words.buffer);
+}

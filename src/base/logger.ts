@@ -9,14 +9,11 @@ export interface Logger {
   (level: Exclude<LogLevel, 'silent'>, message: string, fields?: Readonly<Record<string, unknown>>): void;
 }
 
-function levelFromEnvironment(): { level: LogLevel; json: boolean } {
-  const [name = '', format = ''] = (process.env.NIBBLELENS_LOG ?? '').split(',');
-  if (name === 'json') return { level: 'warn', json: true };
-  const level = LOG_LEVELS.find((candidate) => candidate === name);
-  return { level: level ?? 'warn', json: format === 'json' };
-}
+/** The words of `NIBBLELENS_LOG`, between commas. */
+const words = (process.env.NIBBLELENS_LOG ?? '').split(',').filter(Boolean);
 
-let { level: threshold, json } = levelFromEnvironment();
+let threshold: LogLevel = LOG_LEVELS.find((level) => words.includes(level)) ?? 'warn';
+let json = words.includes('json');
 
 const toStderr: Logger = (level, message, fields) => {
   const line = json
@@ -34,7 +31,8 @@ export function setLogger(logger: Logger | null): void {
 
 /**
  * Sets how much is logged, and whether as JSON lines. The default comes from `NIBBLELENS_LOG`
- * (`silent`, `error`, `warn`, `info` or `debug`, optionally followed by `,json`).
+ * (`silent`, `error`, `warn`, `info` or `debug`, optionally followed by `,json`), or else is `warn`.
+ * @throws OptionError for a level that there is none of.
  */
 export function setLogLevel(level: LogLevel, options: { json?: boolean } = {}): void {
   if (!LOG_LEVELS.includes(level)) {
@@ -56,4 +54,9 @@ export function warnOnce(message: string, fields?: Readonly<Record<string, unkno
   if (warned.has(message)) return;
   warned.add(message);
   log('warn', message, fields);
+}
+
+for (const word of words) {
+  if (word === 'json' || LOG_LEVELS.some((level) => level === word)) continue;
+  log('warn', `NIBBLELENS_LOG: found ${word}, expected ${LOG_LEVELS.join(', ')} or json`);
 }

@@ -49,7 +49,7 @@ export async function openFiles(path: string, options: OpenFilesOptions = {}): P
     const located = weightMap ? locateByIndex(weightMap, files, join(folder, INDEX)) : locateAll(files);
     return { folder, files, tensors: renamed(located) };
   } catch (error) {
-    for (const file of files) file.close();
+    await Promise.all(files.map((file) => file.close()));
     throw error;
   }
 }
@@ -61,15 +61,18 @@ interface Found {
 }
 
 async function findFiles(path: string): Promise<Found> {
-  const status = await stat(path).catch(() => null);
-  if (!status)
-    throw new CheckpointError({ thing: 'checkpoint', found: 'no such path', expected: 'a folder', where: path });
-  if (!status.isDirectory()) return { folder: dirname(path), names: [basename(path)] };
-  const names = await readdir(path);
+  const names = await namesIn(path);
+  if (!names) return { folder: dirname(path), names: [basename(path)] };
   if (names.includes(SINGLE)) return { folder: path, names: [SINGLE] };
   const index = names.includes(INDEX) ? await readJsonFile(join(path, INDEX)) : null;
   if (index) {
     const weightMap = parseWeightMap(index.get('weight_map'), join(path, INDEX));
+    const present = new Set(names);
+    for (const [tensor, shard] of weightMap) {
+      if (present.has(shard)) continue;
+      const expected = `${shard}, where ${INDEX} has tensor ${describe(tensor)}`;
+      throw new CheckpointError({ thing: 'shard', found: 'no such file', expected, where: path });
+    }
     return { folder: path, names: [...new Set(weightMap.values())].sort(), weightMap };
   }
   const others = names.filter((name) => name.endsWith('.safetensors'));
@@ -78,6 +81,17 @@ async function findFiles(path: string): Promise<Found> {
   const seen = [...others, ...pickles];
   const found = seen.length > 0 ? seen.slice(0, 8).join(', ') : 'none';
   throw new CheckpointError({ thing: 'weights', found, expected: `${SINGLE} or ${INDEX}`, where: path });
+}
+
+/** The names in a folder, or null if the path is no folder. */
+async function namesIn(path: string): Promise<string[] | null> {
+  try {
+    return (await stat(path)).isDirectory() ? await readdir(path) : null;
+  } catch (cause) {
+    const { code, message } = cause as NodeJS.ErrnoException;
+    const found = code === 'ENOENT' || code === 'ENOTDIR' ? 'no such path' : message;
+    throw new CheckpointError({ thing: 'checkpoint', found, expected: 'a folder', where: path, cause });
+  }
 }
 
 function parseWeightMap(value: unknown, where: string): Map<string, string> {

@@ -1,4 +1,5 @@
 import { CheckpointError, DisposedError } from '../base/errors.js';
+import { breather, type Breathe } from '../base/event-loop.js';
 import { log } from '../base/logger.js';
 import type { DenseStorage, MatrixStorage } from '../matrix/storage.js';
 import { awqLayout, unpackAwq, type AwqSizes } from './awq.js';
@@ -32,13 +33,11 @@ export interface CheckpointLinear {
 export class Checkpoint {
   /** The folder. */
   readonly path: string;
-  /** `tieWordEmbeddings` as resolved: whether `lmHead()` is the embedding. */
   readonly config: LlamaConfig;
   readonly tensors: readonly CheckpointTensor[];
   readonly #files: CheckpointFiles;
   readonly #table: TensorTable;
   readonly #modules = new Map<string, ModuleSpec>();
-  #embedding: DenseStorage | null = null;
   #closed = false;
 
   /** Use `openCheckpoint`. @throws CheckpointError if a tensor is missing or its shape is not what the config says. */
@@ -47,7 +46,7 @@ export class Checkpoint {
     this.#files = files;
     this.#table = new TensorTable(files);
     this.tensors = [...files.tensors.values()].map(asTensor);
-    this.config = { ...config, tieWordEmbeddings: this.#isTied(config) };
+    this.config = config;
     this.#checkModules();
   }
 
@@ -56,13 +55,15 @@ export class Checkpoint {
     return [...this.#modules.values()];
   }
 
-  /** A linear layer by its module's name, packed or dense as its tensors are. */
-  linear(name: string): CheckpointLinear {
+  /** A linear layer by its module's name, packed or dense as its tensors are. @throws CheckpointError */
+  async linear(name: string, breathe: Breathe = breather()): Promise<CheckpointLinear> {
     const spec = this.#module(name, 'linear');
     const bias = `${name}.bias`;
     return {
-      weight: this.isPacked(name) ? this.#packed(spec) : this.#table.dense(`${name}.weight`, spec.shape),
-      bias: this.#table.has(bias) ? this.#table.vector(bias, [spec.shape[0]]) : null,
+      weight: this.isPacked(name)
+        ? await unpackAwq(this.#table.packed(name), this.#sizes(spec), breathe)
+        : await this.#table.dense(`${name}.weight`, spec.shape, breathe),
+      bias: this.#table.has(bias) ? await this.#table.vector(bias, spec.shape[0], breathe) : null,
     };
   }
 
@@ -79,7 +80,7 @@ export class Checkpoint {
   }
 
   /** A tensor's bytes as they are in its file, whatever its dtype. Not to be written to. */
-  bytesOf({ name, file: path }: CheckpointTensor): Uint8Array {
+  async bytesOf({ name, file: path }: CheckpointTensor, breathe: Breathe = breather()): Promise<Uint8Array> {
     this.#requireOpen();
     const file = this.#files.files.find((candidate) => candidate.path === path);
     if (!file)
@@ -90,32 +91,28 @@ export class Checkpoint {
         where: this.path,
       });
     const { offset, bytes } = file.info(name);
-    return file.readBytes(offset, bytes);
+    return file.readBytes(offset, bytes, breathe);
   }
 
   /** A norm's gain as float32, by its tensor's name ("model.norm.weight"). */
-  vector(name: string): Float32Array {
-    return this.#table.vector(name, this.#module(name.replace(/\.weight$/, ''), 'norm').shape);
+  async vector(name: string, breathe: Breathe = breather()): Promise<Float32Array> {
+    const { shape } = this.#module(name.replace(/\.weight$/, ''), 'norm');
+    return this.#table.vector(name, shape[0], breathe);
   }
 
-  /** The embedding [vocab, d_model]; where a file has it as lm_head alone, that one. The same object at every call. */
-  embedding(): DenseStorage {
+  /** The embedding [vocab, d_model]; where a file has it as lm_head alone, that one. */
+  async embedding(breathe: Breathe = breather()): Promise<DenseStorage> {
     this.#requireOpen();
-    const { embedding } = outerModules(this.config);
-    this.#embedding ??= this.#table.dense(
-      `${this.#table.has(`${EMBEDDING}.weight`) ? EMBEDDING : LM_HEAD}.weight`,
-      embedding.shape,
-    );
-    return this.#embedding;
+    return this.#table.dense(`${this.#embeddingModule}.weight`, outerModules(this.config).embedding.shape, breathe);
   }
 
-  /** The output matrix [vocab, d_model]: the embedding itself if the config ties them or the files have no lm_head. */
-  lmHead(): CheckpointLinear {
-    return this.config.tieWordEmbeddings ? { weight: this.embedding(), bias: null } : this.linear(LM_HEAD);
+  /** The output matrix [vocab, d_model], or null if that is the embedding: see `config.tieWordEmbeddings`. */
+  async lmHead(breathe: Breathe = breather()): Promise<CheckpointLinear | null> {
+    return this.config.tieWordEmbeddings ? null : this.linear(LM_HEAD, breathe);
   }
 
   /** A hash of the contents, for run records; see `hashCheckpoint`. */
-  hash(): Promise<string> {
+  async hash(): Promise<string> {
     this.#requireOpen();
     return hashCheckpoint(this.#files);
   }
@@ -123,36 +120,37 @@ export class Checkpoint {
   /** Closes the files. Arrays that were read stay valid. */
   async close(): Promise<void> {
     this.#closed = true;
-    for (const file of this.#files.files) file.close();
+    await Promise.all(this.#files.files.map((file) => file.close()));
   }
 
-  #isTied(config: LlamaConfig): boolean {
-    const table = this.#table;
-    const hasHead = table.has(`${LM_HEAD}.weight`) || table.has(`${LM_HEAD}.qweight`);
-    const hasEmbedding = table.has(`${EMBEDDING}.weight`);
-    if (!hasHead && !config.tieWordEmbeddings) log('info', `${this.path} has no lm_head; the embedding serves as one`);
-    return !hasHead || config.tieWordEmbeddings || !hasEmbedding;
+  /** Files of tied models hold the one matrix under either name. */
+  get #embeddingModule(): string {
+    const onlyHead = !this.#table.has(`${EMBEDDING}.weight`) && this.#table.has(`${LM_HEAD}.weight`);
+    return this.config.tieWordEmbeddings && onlyHead ? LM_HEAD : EMBEDDING;
   }
 
   #checkModules(): void {
     const { config } = this;
     const outer = outerModules(config);
     // Layer by layer, so that a config which promises thousands of layers fails at the first that is not there.
-    this.#checkEmbedding(outer.embedding);
+    this.#table.requireFloats(`${this.#embeddingModule}.weight`, outer.embedding.shape);
+    this.#modules.set(outer.embedding.name, outer.embedding);
     for (let i = 0; i < config.numHiddenLayers; i++) {
       for (const spec of layerModules(config, i)) this.#check(spec);
     }
     this.#check(outer.norm);
-    if (!config.tieWordEmbeddings) this.#check(outer.lmHead);
+    if (!config.tieWordEmbeddings) this.#checkHead(outer.lmHead);
     if (this.#table.has(`model.layers.${config.numHiddenLayers}.input_layernorm.weight`)) {
       log('warn', `${this.path} has more layers than the ${config.numHiddenLayers} of its config; they are left out`);
     }
   }
 
-  #checkEmbedding(spec: ModuleSpec): void {
-    const name = this.#table.has(`${EMBEDDING}.weight`) || !this.#table.has(`${LM_HEAD}.weight`) ? EMBEDDING : LM_HEAD;
-    this.#table.requireFloats(`${name}.weight`, spec.shape);
-    this.#modules.set(spec.name, spec);
+  #checkHead(spec: ModuleSpec): void {
+    if (!this.#table.has(`${LM_HEAD}.weight`) && !this.#table.has(`${LM_HEAD}.qweight`)) {
+      const expected = 'that tensor, or "tie_word_embeddings": true in config.json';
+      throw new CheckpointError({ thing: `tensor ${LM_HEAD}.weight`, found: 'nothing', expected, where: this.path });
+    }
+    this.#check(spec);
   }
 
   #check(spec: ModuleSpec): void {
@@ -179,10 +177,6 @@ export class Checkpoint {
       throw new CheckpointError({ thing: 'tensor', found: 'no qzeros', expected: 'qzeros beside qweight', where });
     }
     awqLayout(parts, this.#sizes(spec));
-  }
-
-  #packed(spec: ModuleSpec): MatrixStorage {
-    return unpackAwq(this.#table.packed(spec.name), this.#sizes(spec));
   }
 
   #sizes({ shape: [outFeatures, inFeatures] }: ModuleSpec): AwqSizes {
@@ -227,7 +221,7 @@ export async function openCheckpoint(path: string, options: OpenFilesOptions = {
   try {
     return new Checkpoint(await readConfig(files.folder), files);
   } catch (error) {
-    for (const file of files.files) file.close();
+    await Promise.all(files.files.map((file) => file.close()));
     throw error;
   }
 }

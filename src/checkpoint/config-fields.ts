@@ -30,11 +30,11 @@ export class ConfigFields {
     return this.fail(key, value, `a whole number from 1 to ${most}`);
   }
 
-  /** A finite number over 0. */
+  /** A number over 0 that is one as a float32 too, since kernels compute with it. */
   positive(key: string, absent?: number): number {
     const value = this.get(key) ?? absent;
-    if (typeof value === 'number' && Number.isFinite(value) && value > 0) return value;
-    return this.fail(key, value, 'a number over 0');
+    if (typeof value === 'number' && Number.isFinite(Math.fround(value)) && Math.fround(value) > 0) return value;
+    return this.fail(key, value, 'a number over 0, within the range of float32');
   }
 
   flag(key: string, absent: boolean): boolean {

@@ -21,7 +21,7 @@ export interface LlamaConfig {
   readonly rope: RopeConfig;
   readonly attentionBias: boolean;
   readonly mlpBias: boolean;
-  /** lm_head is the embedding. */
+  /** lm_head is the embedding, and a file holds it once, under either name. False where the file does not say. */
   readonly tieWordEmbeddings: boolean;
   readonly bosTokenId: number | null;
   /** Union of config.json and generation_config.json; may be empty. */

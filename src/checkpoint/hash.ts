@@ -17,14 +17,14 @@ export async function hashCheckpoint({ folder, files }: CheckpointFiles): Promis
   hash.update(await readFile(join(folder, 'config.json')));
   for (const file of [...files].sort((a, b) => (a.path < b.path ? -1 : 1))) {
     hash.update(`\0${basename(file.path)}\0${file.length}\0`);
-    hash.update(file.readBytes(0, file.dataOffset));
+    hash.update(await file.readBytes(0, file.dataOffset));
     const data = file.length - file.dataOffset;
     const sampled = data > SAMPLES * SAMPLE_BYTES;
     const step = sampled ? (data - SAMPLE_BYTES) / (SAMPLES - 1) : SAMPLE_BYTES;
     for (let i = 0; i < SAMPLES; i++) {
       const offset = file.dataOffset + Math.floor(i * step);
       if (offset >= file.length) break;
-      hash.update(file.readBytes(offset, Math.min(SAMPLE_BYTES, file.length - offset)));
+      hash.update(await file.readBytes(offset, Math.min(SAMPLE_BYTES, file.length - offset)));
       await nextTurn();
     }
   }

@@ -1,4 +1,4 @@
-import { open } from 'node:fs/promises';
+import { readFile, stat } from 'node:fs/promises';
 import { CheckpointError } from '../base/errors.js';
 
 /** An object of a JSON file, as a map, so that no key of a file reaches `Object.prototype`. */
@@ -55,22 +55,14 @@ export async function readJsonFile(path: string): Promise<JsonObject | null> {
 /** The bytes of a file that is meant to be small; null if there is none. */
 async function readSmallFile(path: string): Promise<Uint8Array | null> {
   try {
-    const file = await open(path);
-    try {
-      const status = await file.stat();
-      if (!status.isFile() || status.size > LARGEST_JSON_FILE) {
-        const found = status.isFile() ? `${status.size} bytes` : 'not a regular file';
-        throw new CheckpointError({
-          thing: 'JSON file',
-          found,
-          expected: `at most ${LARGEST_JSON_FILE} bytes`,
-          where: path,
-        });
-      }
-      return await file.readFile();
-    } finally {
-      await file.close();
+    // Looked at before it is opened, since opening a pipe waits for its writer.
+    const status = await stat(path);
+    if (!status.isFile() || status.size > LARGEST_JSON_FILE) {
+      const found = status.isFile() ? `${status.size} bytes` : 'not a regular file';
+      const expected = `a file of at most ${LARGEST_JSON_FILE} bytes`;
+      throw new CheckpointError({ thing: 'JSON file', found, expected, where: path });
     }
+    return await readFile(path);
   } catch (cause) {
     if (cause instanceof CheckpointError) throw cause;
     const { code, message } = cause as NodeJS.ErrnoException;

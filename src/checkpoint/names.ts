@@ -70,8 +70,8 @@ export function outerModules({
 export function nearNames(name: string, known: Iterable<string>): string {
   const few: string[] = [];
   for (const candidate of known) {
-    if (candidate.length <= 200) few.push(candidate);
+    if (candidate.length <= 100) few.push(candidate);
     if (few.length === 2000) break;
   }
-  return nearest(name.slice(0, 200), few).join(', ') || 'none';
+  return nearest(name.slice(0, 100), few).join(', ') || 'none';
 }

@@ -1,5 +1,7 @@
 import { ShapeError } from '../base/errors.js';
+import { breather, type Breathe } from '../base/event-loop.js';
 import { groupsPerRow, type PackedStorage } from '../matrix/storage.js';
+import { eachRow, GEMM_NIBBLE } from './awq-codes.js';
 
 /** A linear layer as AutoAWQ's GEMM layout stores it. */
 export interface AwqGemmTensors {
@@ -7,9 +9,6 @@ export interface AwqGemmTensors {
   readonly qzeros: Int32Array; // [groups, out / 8]
   readonly scales: Uint16Array; // [groups, out], float16 bits
 }
-
-/** Column 8c + t of a row is in this nibble of word c. */
-const NIBBLE = [0, 4, 1, 5, 2, 6, 3, 7] as const;
 
 /** Why a matrix of these sizes cannot be stored in the GEMM layout, or null if it can. */
 export function awqGemmObstacle(outFeatures: number, inFeatures: number, groupSize: number): string | null {
@@ -21,7 +20,7 @@ export function awqGemmObstacle(outFeatures: number, inFeatures: number, groupSi
  * Packs a matrix into AutoAWQ's GEMM layout.
  * @throws ShapeError unless 8 divides outFeatures, the group size inFeatures, scales are f16 and there are no offsets.
  */
-export function packAwqGemm(storage: PackedStorage): AwqGemmTensors {
+export async function packAwqGemm(storage: PackedStorage, breathe: Breathe = breather()): Promise<AwqGemmTensors> {
   const { outFeatures, inFeatures, groupSize, rowBytes, codes, scales, zeros, offsets } = storage;
   const obstacle = awqGemmObstacle(outFeatures, inFeatures, groupSize);
   if (obstacle) throw new ShapeError({ thing: 'matrix', found: obstacle, expected: 'sizes of the GEMM layout' });
@@ -34,8 +33,8 @@ export function packAwqGemm(storage: PackedStorage): AwqGemmTensors {
   const qweight = new Int32Array(inFeatures * words);
   const qzeros = new Int32Array(groups * words);
   const transposed = new Uint16Array(groups * outFeatures);
-  for (let n = 0; n < outFeatures; n++) {
-    const shift = 4 * NIBBLE[n % 8];
+  await eachRow(outFeatures, breathe, (n) => {
+    const shift = 4 * GEMM_NIBBLE[n % 8];
     for (let k = 0; k < inFeatures; k++) {
       const code = (codes[n * rowBytes + (k >> 1)] >> (4 * (k & 1))) & 15;
       qweight[k * words + (n >> 3)] |= code << shift;
@@ -44,6 +43,6 @@ export function packAwqGemm(storage: PackedStorage): AwqGemmTensors {
       qzeros[g * words + (n >> 3)] |= (zeros ? zeros[n * groups + g] : 8) << shift;
       transposed[g * outFeatures + n] = scales[n * groups + g];
     }
-  }
+  });
   return { qweight, qzeros, scales: transposed };
 }

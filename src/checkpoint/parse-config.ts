@@ -14,6 +14,8 @@ const MOST_FEATURES = 2 ** 22;
 const MOST_LAYERS = 4096;
 const MOST_HEADS = 2 ** 16;
 const MOST_POSITIONS = 2 ** 24;
+/** Of RoPE's tables of cosines and of sines, each: a context of 4 million at a d_head of 128. */
+const MOST_ANGLES = 2 ** 28;
 
 /** A quant_config.json or quantize_config.json, as older AWQ folders have. */
 export interface QuantConfigFile {
@@ -45,6 +47,10 @@ export function parseConfig(json: JsonObject, where: string, companions: Compani
   const headDim = parseHeadDim(fields, hiddenSize, numAttentionHeads);
   const vocabSize = fields.count('vocab_size', MOST_FEATURES);
   const maxPositionEmbeddings = fields.count('max_position_embeddings', MOST_POSITIONS, 2048);
+  if (maxPositionEmbeddings * (headDim / 2) > MOST_ANGLES) {
+    const most = Math.floor(MOST_ANGLES / (headDim / 2));
+    fields.fail('max_position_embeddings', maxPositionEmbeddings, `at most ${most} with a head_dim of ${headDim}`);
+  }
   const activation = fields.text(['hidden_act'], 'silu');
   if (activation !== 'silu' && activation !== 'swish') fields.fail('hidden_act', activation, 'silu');
   return {

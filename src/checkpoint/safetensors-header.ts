@@ -5,6 +5,16 @@ import { DTYPE_BITS, type Dtype, type TensorInfo } from './tensor-info.js';
 /** The format's own limit on the length of a header. */
 const LARGEST_HEADER = 100_000_000;
 const LENGTH_BYTES = 8;
+/** Bytes at the start of a file that `headerLength` looks at, to name files of other kinds. */
+export const START_BYTES = 64;
+
+/** How files begin that are met under the name of a safetensors file. */
+const OTHER_KINDS: readonly (readonly [start: RegExp, kind: string])[] = [
+  [/^version https:\/\/git-lfs/, 'a Git LFS pointer; "git lfs pull" fetches the file itself'],
+  [/^GGUF/, 'a GGUF file'],
+  [/^PK\x03\x04/, 'a PyTorch or zip file'],
+  [/^\s*<(!doctype|html|\?xml)/i, 'an HTML or XML page'],
+];
 
 export interface SafetensorsHeader {
   /** In the order of the header. */
@@ -16,8 +26,8 @@ export interface SafetensorsHeader {
 
 /**
  * Reads the length of the header, a little-endian u64 at the start of the file.
- * @param start the file's first bytes, at least 8 unless the file is shorter.
- * @throws CheckpointError if the file cannot hold a header of that length.
+ * @param start the file's first `START_BYTES` bytes, or all of a shorter file.
+ * @throws CheckpointError if the file cannot hold a header of that length, or is of another kind.
  */
 export function headerLength(start: Uint8Array, fileBytes: number, where: string): number {
   if (fileBytes < LENGTH_BYTES) {
@@ -26,6 +36,9 @@ export function headerLength(start: Uint8Array, fileBytes: number, where: string
   const length = new DataView(start.buffer, start.byteOffset).getBigUint64(0, true);
   const limit = Math.min(LARGEST_HEADER, fileBytes - LENGTH_BYTES);
   if (length <= BigInt(limit)) return Number(length);
+  const text = new TextDecoder('latin1').decode(start);
+  const other = OTHER_KINDS.find(([pattern]) => pattern.test(text));
+  if (other) throw new CheckpointError({ thing: 'kind of file', found: other[1], expected: 'a safetensors file', where });
   const found = `${length} bytes in a file of ${fileBytes}`;
   throw new CheckpointError({ thing: 'length of the safetensors header', found, expected: `at most ${limit}`, where });
 }
@@ -66,18 +79,18 @@ function parseMetadata(entry: unknown, where: string): Map<string, string> {
 
 function parseTensor(name: string, entry: unknown, dataOffset: number, fileBytes: number, file: string): TensorInfo {
   const where = `${file}, tensor ${describe(name)}`;
-  const fail = (thing: string, found: unknown, expected: string): never => {
-    throw new CheckpointError({ thing, found: typeof found === 'string' ? found : describe(found), expected, where });
+  const fail = (thing: string, found: string, expected: string): never => {
+    throw new CheckpointError({ thing, found, expected, where });
   };
-  const fields = asJsonObject(entry) ?? fail('tensor', entry, 'an object with dtype, shape and data_offsets');
+  const fields = asJsonObject(entry) ?? fail('tensor', describe(entry), 'an object with dtype, shape and data_offsets');
   const dtype = fields.get('dtype');
   if (!isDtype(dtype)) return fail('dtype', describe(dtype), `one of ${Object.keys(DTYPE_BITS).join(' ')}`);
   const shape = fields.get('shape');
-  if (!isSizes(shape)) return fail('shape', shape, 'a list of whole numbers from 0');
+  if (!isSizes(shape)) return fail('shape', describe(shape), 'a list of whole numbers from 0');
   const offsets = fields.get('data_offsets');
   const length = fileBytes - dataOffset;
   if (!isSizes(offsets) || offsets.length !== 2 || offsets[0] > offsets[1] || offsets[1] > length) {
-    return fail('data_offsets', offsets, `[begin, end) within the ${length} bytes after the header`);
+    return fail('data_offsets', describe(offsets), `[begin, end) within the ${length} bytes after the header`);
   }
   const bytes = offsets[1] - offsets[0];
   const needed = (shape.reduce((product, size) => product * BigInt(size), 1n) * BigInt(DTYPE_BITS[dtype]) + 7n) / 8n;

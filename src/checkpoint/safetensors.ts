@@ -1,26 +1,14 @@
-import { closeSync, fstatSync, openSync, readSync, statSync } from 'node:fs';
+import { constants } from 'node:buffer';
 import { CheckpointError, DisposedError } from '../base/errors.js';
-import { log } from '../base/logger.js';
-import { native } from '../native/native.js';
+import { breather, type Breathe } from '../base/event-loop.js';
+import { copyOf, openSource, type ByteSource, type LoadMode } from './byte-source.js';
+import { describe } from './json.js';
 import { nearNames } from './names.js';
-import { headerLength, parseHeader, type SafetensorsHeader } from './safetensors-header.js';
+import { headerLength, parseHeader, START_BYTES, type SafetensorsHeader } from './safetensors-header.js';
 import { ELEMENT_ARRAYS, isReadable, type Dtype, type Elements, type TensorInfo } from './tensor-info.js';
 
 export { writeSafetensors, type TensorToWrite } from './write-safetensors.js';
-export type { Dtype, Elements, TensorInfo };
-
-/** 'map': tensors are views of the mapped file, read as they are touched. 'copy': each is read when it is asked for. */
-export type LoadMode = 'map' | 'copy';
-
-/** Reads of more bytes than this in one call fail on some systems. */
-const LARGEST_READ = 2 ** 30;
-
-/** Where the bytes of a file come from. */
-interface ByteSource {
-  readonly length: number;
-  read(offset: number, bytes: number): Uint8Array;
-  close(): void;
-}
+export type { Dtype, Elements, LoadMode, TensorInfo };
 
 /** An open safetensors file. Arrays that it gave stay valid after `close`. */
 export class SafetensorsFile {
@@ -53,28 +41,42 @@ export class SafetensorsFile {
     throw new CheckpointError({ thing: 'tensor', found: name, expected, where: this.path });
   }
 
-  /** A tensor's elements as stored, row-major: f16 and bf16 as bits, bool as bytes. Not to be written to. */
-  read(name: string): Elements {
+  /**
+   * A tensor's elements as stored, row-major: f16 and bf16 as bits, bool as bytes. Not to be written to.
+   * @throws CheckpointError for a dtype that no typed array holds, and a tensor larger than one can be.
+   */
+  async read(name: string, breathe: Breathe = breather()): Promise<Elements> {
     const { dtype, offset, bytes } = this.info(name);
+    const where = `${this.path}, tensor ${describe(name)}`;
     if (!isReadable(dtype)) {
       const expected = `one of ${Object.keys(ELEMENT_ARRAYS).join(' ')}`;
-      throw new CheckpointError({ thing: 'dtype', found: dtype, expected, where: `${this.path}, tensor ${name}` });
+      throw new CheckpointError({ thing: 'dtype', found: dtype, expected, where });
     }
-    const data = this.#open().read(offset, bytes);
     const array = ELEMENT_ARRAYS[dtype];
     const size = array.BYTES_PER_ELEMENT;
-    const aligned = data.byteOffset % size === 0 ? data : data.slice();
-    return new array(aligned.buffer as ArrayBuffer, aligned.byteOffset, bytes / size);
+    checkLength(bytes / size, where);
+    const { buffer, start } = await this.#open().read(offset, bytes, breathe);
+    if (start % size === 0) return new array(buffer, start, bytes / size);
+    return new array(await copyOf(buffer, start, bytes, breathe, where), 0, bytes / size);
   }
 
-  /** Raw bytes of the file. */
-  readBytes(offset: number, bytes: number): Uint8Array {
-    return this.#open().read(offset, bytes);
+  /** Raw bytes of the file, not to be written to. @throws CheckpointError if they are not all in the file. */
+  async readBytes(offset: number, bytes: number, breathe: Breathe = breather()): Promise<Uint8Array> {
+    const source = this.#open();
+    if (offset < 0 || bytes < 0 || offset + bytes > source.length) {
+      const expected = `within its ${source.length} bytes`;
+      throw new CheckpointError({ thing: 'range', found: [offset, offset + bytes], expected, where: this.path });
+    }
+    checkLength(bytes, this.path);
+    const { buffer, start } = await source.read(offset, bytes, breathe);
+    return new Uint8Array(buffer, start, bytes);
   }
 
-  close(): void {
-    this.#source?.close();
+  /** Reads that are under way come to their end first. */
+  async close(): Promise<void> {
+    const source = this.#source;
     this.#source = null;
+    await source?.close();
   }
 
   #open(): ByteSource {
@@ -89,78 +91,22 @@ export class SafetensorsFile {
  * @throws CheckpointError if the file is missing or damaged.
  */
 export async function openSafetensors(path: string, options: { load?: LoadMode } = {}): Promise<SafetensorsFile> {
-  const source = openSource(path, options.load ?? 'map');
+  const source = await openSource(path, options.load ?? 'map');
+  const read = async (offset: number, bytes: number) => {
+    const { buffer, start } = await source.read(offset, bytes, breather());
+    return new Uint8Array(buffer, start, bytes);
+  };
   try {
-    const length = headerLength(source.read(0, Math.min(8, source.length)), source.length, path);
-    return new SafetensorsFile(path, parseHeader(source.read(8, length), source.length, path), source);
+    const length = headerLength(await read(0, Math.min(START_BYTES, source.length)), source.length, path);
+    return new SafetensorsFile(path, parseHeader(await read(8, length), source.length, path), source);
   } catch (error) {
-    source.close();
+    await source.close();
     throw error;
   }
 }
 
-function openSource(path: string, load: LoadMode): ByteSource {
-  try {
-    // Looked at before it is opened, since opening a pipe waits for its writer.
-    const status = statSync(path);
-    if (!status.isFile()) {
-      const found = status.isDirectory() ? 'a folder' : 'not a regular file';
-      throw new CheckpointError({ thing: 'safetensors file', found, expected: 'a file', where: path });
-    }
-    return (load === 'map' && status.size > 0 && mapped(path)) || descriptor(path);
-  } catch (cause) {
-    if (cause instanceof CheckpointError) throw cause;
-    const { code, message } = cause as NodeJS.ErrnoException;
-    const found = code === 'ENOENT' ? 'no such file' : message;
-    throw new CheckpointError({
-      thing: 'safetensors file',
-      found,
-      expected: 'a file that can be read',
-      where: path,
-      cause,
-    });
-  }
-}
-
-function mapped(path: string): ByteSource | null {
-  const addon = native();
-  if (!addon) return null;
-  let buffer: ArrayBuffer;
-  try {
-    buffer = addon.mapFile(path);
-  } catch (error) {
-    log('info', `${path} is read, not mapped: ${(error as Error).message}`);
-    return null;
-  }
-  return {
-    length: buffer.byteLength,
-    read: (offset, bytes) => new Uint8Array(buffer, offset, bytes),
-    close: () => {},
-  };
-}
-
-function descriptor(path: string): ByteSource {
-  const file = openSync(path, 'r');
-  const length = fstatSync(file).size;
-  return {
-    length,
-    read: (offset, bytes) => {
-      const data = new Uint8Array(bytes);
-      for (let done = 0; done < bytes;) {
-        const read = readSync(file, data, done, Math.min(bytes - done, LARGEST_READ), offset + done);
-        if (read === 0) {
-          const found = `its end at byte ${offset + done}`;
-          throw new CheckpointError({
-            thing: 'file',
-            found,
-            expected: `${length} bytes, as when it was opened`,
-            where: path,
-          });
-        }
-        done += read;
-      }
-      return data;
-    },
-    close: () => closeSync(file),
-  };
+function checkLength(elements: number, where: string): void {
+  if (elements <= constants.MAX_LENGTH) return;
+  const expected = `at most ${constants.MAX_LENGTH}, as typed arrays of this Node.js hold`;
+  throw new CheckpointError({ thing: 'elements', found: elements, expected, where });
 }

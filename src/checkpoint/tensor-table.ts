@@ -1,4 +1,5 @@
 import { CheckpointError } from '../base/errors.js';
+import { breather, type Breathe } from '../base/event-loop.js';
 import { bf16ArrayToF32, f16ArrayToF32 } from '../base/float16.js';
 import type { DenseStorage } from '../matrix/storage.js';
 import type { AwqParts, PackedPart } from './awq.js';
@@ -6,6 +7,8 @@ import type { CheckpointFiles, LocatedTensor } from './checkpoint-files.js';
 import { describe } from './json.js';
 import { nearNames } from './names.js';
 import type { Dtype } from './tensor-info.js';
+
+const ELEMENTS_PER_BREATH = 2 ** 20;
 
 const FLOATS: readonly Dtype[] = ['F32', 'F16', 'BF16', 'F64'];
 
@@ -58,10 +61,10 @@ export class TensorTable {
     return located;
   }
 
-  /** A float tensor as float32. */
-  vector(name: string, shape: readonly number[]): Float32Array {
-    const { file, info } = this.requireFloats(name, shape);
-    const elements = file.read(info.name);
+  /** A float tensor [length] as float32. */
+  async vector(name: string, length: number, breathe: Breathe = breather()): Promise<Float32Array> {
+    const { file, info } = this.requireFloats(name, [length]);
+    const elements = await file.read(info.name, breathe);
     if (elements instanceof Uint16Array) {
       return info.dtype === 'BF16' ? bf16ArrayToF32(elements) : f16ArrayToF32(elements);
     }
@@ -69,21 +72,25 @@ export class TensorTable {
   }
 
   /** A float matrix as stored; float64 becomes float32. */
-  dense(name: string, [outFeatures, inFeatures]: readonly number[]): DenseStorage {
+  async dense(
+    name: string,
+    [outFeatures, inFeatures]: readonly number[],
+    breathe: Breathe = breather(),
+  ): Promise<DenseStorage> {
     const { file, info } = this.requireFloats(name, [outFeatures, inFeatures]);
-    const elements = file.read(info.name);
+    const elements = await file.read(info.name, breathe);
     const shared = { kind: 'dense', outFeatures, inFeatures } as const;
     if (elements instanceof Uint16Array)
       return { ...shared, dtype: info.dtype === 'BF16' ? 'bf16' : 'f16', values: elements };
     if (elements instanceof Float32Array) return { ...shared, dtype: 'f32', values: elements };
-    return { ...shared, dtype: 'f32', values: Float32Array.from(elements as Float64Array) };
+    return { ...shared, dtype: 'f32', values: await rounded(elements as Float64Array, breathe) };
   }
 
   /** The tensors of a packed linear layer. */
   packed(module: string): AwqParts {
     const part = (name: string): PackedPart => {
       const { file, info } = this.get(name);
-      return { dtype: info.dtype, shape: info.shape, where: this.where(name), read: () => file.read(info.name) };
+      return { dtype: info.dtype, shape: info.shape, where: this.where(name), read: (breathe) => file.read(info.name, breathe) };
     };
     const zeros = `${module}.qzeros`;
     return {
@@ -92,4 +99,14 @@ export class TensorTable {
       qzeros: this.has(zeros) ? part(zeros) : null,
     };
   }
+}
+
+/** Float64 as float32, to nearest. */
+async function rounded(values: Float64Array, breathe: Breathe): Promise<Float32Array> {
+  const result = new Float32Array(values.length);
+  for (let at = 0; at < values.length; at += ELEMENTS_PER_BREATH) {
+    await breathe();
+    result.set(values.subarray(at, at + ELEMENTS_PER_BREATH), at);
+  }
+  return result;
 }

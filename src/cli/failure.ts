@@ -1,5 +1,7 @@
 import { CommanderError } from 'commander';
 import { NibbleLensError } from '../base/errors.js';
+import { log } from '../base/logger.js';
+import { systemErrorInWords } from '../base/system-error.js';
 
 /** The command was asked for something that cannot be, or its input is at fault. */
 const USAGE = 2;
@@ -8,59 +10,54 @@ const BUG = 1;
 /** As shells count a process that Ctrl-C ended. */
 export const INTERRUPTED = 130;
 
-/** What a system call failed of, in words. */
-const SYSTEM_ERRORS: Readonly<Record<string, string>> = {
-  ENOENT: 'no such file or folder',
-  EACCES: 'permission denied',
-  EPERM: 'permission denied',
-  EISDIR: 'is a folder, not a file',
-  ENOTDIR: 'is a file, not a folder',
-  EEXIST: 'exists already',
-  ENOSPC: 'no space left on the device',
-  EROFS: 'the file system is read-only',
-  EMFILE: 'too many open files',
-};
-
 /** An argument of the command line that cannot be; the message is for the person who typed it. */
 export class UsageError extends Error {}
 
-/** Ends quietly, with what was written so far, once the reader of a pipe has gone away. */
-export function guardPipes(): void {
+/** Ends where output cannot be written: quietly once the reader of a pipe has gone away, else with one line. */
+export function guardOutput(): void {
   for (const stream of [process.stdout, process.stderr]) {
     stream.on('error', (error: NodeJS.ErrnoException) => {
-      if (error.code === 'EPIPE') process.exit(0);
-      throw error;
+      process.exit(error.code === 'EPIPE' ? 0 : reportFailure(error));
     });
   }
 }
 
-/** Writes one line about an error to standard error and gives the exit status for it. */
-export function reportFailure(error: unknown, argv: readonly string[]): number {
+/** Logs one line about an error and gives the exit status for it. */
+export function reportFailure(error: unknown): number {
   if (error instanceof CommanderError && error.exitCode === 0) return 0;
+  // a bare command, whose help is written already
+  if (error instanceof CommanderError && error.code === 'commander.help') return USAGE;
   if (error instanceof Error && error.name === 'AbortError') {
-    process.stderr.write('nibblelens: cancelled\n');
+    log('error', 'cancelled');
     return INTERRUPTED;
   }
   const message = usageMessage(error);
   if (message !== null) {
-    if (message !== '') process.stderr.write(`nibblelens: ${oneLine(message)}\n`);
+    log('error', oneLine(message));
     return USAGE;
   }
-  const verbose = argv.includes('--verbose');
   const found = error instanceof Error ? error : new Error(String(error));
-  const report = 'this is a bug: please report it with the command and the output of "nibblelens environment"';
-  process.stderr.write(`nibblelens: ${oneLine(found.message)} (${report}${verbose ? '' : '; --verbose shows where'})\n`);
-  if (verbose) process.stderr.write(`${found.stack ?? ''}\n`);
+  const advice = 'this is a bug: please report it with the command, its output with --verbose, and that of "nibblelens environment"';
+  log('error', `${oneLine(found.message)} (${advice})`);
+  log('debug', found.stack ?? 'no stack');
   return BUG;
 }
 
-/** The message of an error that is the input's fault, empty where it was written already; null for a bug. */
+/** The message of an error that is the input's fault; null for a bug. */
 function usageMessage(error: unknown): string | null {
-  if (error instanceof CommanderError) return error.code === 'commander.help' ? '' : error.message.replace(/^error: /, '');
+  if (error instanceof CommanderError) return commandMessage(error);
   if (error instanceof UsageError || error instanceof NibbleLensError) return error.message;
-  const { code, path } = (error ?? {}) as NodeJS.ErrnoException;
-  const words = code === undefined ? undefined : SYSTEM_ERRORS[code];
-  return words === undefined ? null : `${path ?? 'file'}: ${words}`;
+  const words = systemErrorInWords(error);
+  if (words === null) return null;
+  const { path, syscall } = error as NodeJS.ErrnoException;
+  return `${path ?? syscall ?? 'file'}: ${words}`;
+}
+
+/** What commander says, with a way on where it knows no similar name. */
+function commandMessage({ code, message }: CommanderError): string {
+  const isUnknown = code === 'commander.unknownOption' || code === 'commander.unknownCommand';
+  const advice = isUnknown && !message.includes('Did you mean') ? ' (--help lists what there is)' : '';
+  return `${message.replace(/^error: /, '')}${advice}`;
 }
 
 const oneLine = (message: string): string => message.trim().replace(/\s*\n\s*/g, ' ');

@@ -1,10 +1,10 @@
 #!/usr/bin/env node
-import { guardPipes, reportFailure } from './failure.js';
+import { guardOutput, reportFailure } from './failure.js';
 import { createProgram } from './program.js';
 
-guardPipes();
+guardOutput();
 try {
   await createProgram().parseAsync();
 } catch (error) {
-  process.exitCode = reportFailure(error, process.argv);
+  process.exitCode = reportFailure(error);
 }

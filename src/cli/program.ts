@@ -1,11 +1,13 @@
 import { Command } from 'commander';
 import { setLogLevel } from '../base/logger.js';
+import { addCompare } from './commands/compare.js';
 import { addGenerate } from './commands/generate.js';
 import { addEnvironment } from './commands/environment.js';
 import { addInspect } from './commands/inspect.js';
 import { addLab } from './commands/lab.js';
 import { addQuantize } from './commands/quantize.js';
 import { addSetup } from './commands/setup.js';
+import { UsageError } from './failure.js';
 import { packageVersion } from './package-folder.js';
 
 /**
@@ -21,7 +23,7 @@ export function createProgram(): Command {
     .configureHelp({ helpWidth: 100 })
     .exitOverride()
     .configureOutput({ outputError: () => {} });
-  for (const add of [addGenerate, addInspect, addQuantize, addLab, addEnvironment, addSetup]) add(program);
+  for (const add of [addGenerate, addInspect, addCompare, addQuantize, addLab, addEnvironment, addSetup]) add(program);
   for (const command of program.commands) {
     command
       .option('--verbose', 'tell more on standard error')
@@ -29,6 +31,7 @@ export function createProgram(): Command {
   }
   program.hook('preAction', (_, action) => {
     const { verbose, quiet } = action.opts<{ verbose?: boolean; quiet?: boolean }>();
+    if (verbose && quiet) throw new UsageError('found --verbose and --quiet, expected one of them');
     if (verbose) setLogLevel('debug');
     else if (quiet) setLogLevel('error');
   });

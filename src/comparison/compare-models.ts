@@ -1,14 +1,24 @@
 import { table, type ColumnTable } from 'arquero';
 import { ShapeError } from '../base/errors.js';
+import { breather, type Breathe } from '../base/event-loop.js';
+import { checkOptionNames } from '../base/options.js';
 import { klDivergence, topIds } from '../lens/distributions.js';
 import type { ModelRun } from '../lens/model-run.js';
 import type { HookSelector } from '../lens/run-options.js';
 import type { HookName } from '../layers/hook-names.js';
 import { differenceOf } from './difference.js';
 
+export interface CompareOptions {
+  /** Points to compare. Default: all. */
+  capture?: HookSelector;
+  signal?: AbortSignal;
+  /** Positions done, of all: those of the reference model's pass, then those of the other's. */
+  onProgress?: (done: number, total: number) => void;
+}
+
 /** What a comparison needs of a model. */
 export interface Runnable {
-  run(input: string | Int32Array, options?: { capture?: HookSelector; signal?: AbortSignal }): Promise<ModelRun>;
+  run(input: string | Int32Array, options?: CompareOptions): Promise<ModelRun>;
 }
 
 /** How far the values at one named point are from the reference model's. */
@@ -82,43 +92,75 @@ export class ModelComparison {
 /**
  * Runs one text through a reference model and another of the same shape and vocabulary (its INT4 twin, say) and
  * compares every captured point, and the predictions at every position.
+ * @throws ShapeError where the models have not the same points, of the same sizes.
  */
 export async function compareModels(
   reference: Runnable,
   other: Runnable,
   input: string | Int32Array,
-  { capture = 'all', signal }: { capture?: HookSelector; signal?: AbortSignal } = {},
+  options: CompareOptions = {},
 ): Promise<ModelComparison> {
-  const a = await reference.run(input, { capture, signal });
-  const b = await other.run(a.ids[0], { capture, signal });
+  checkOptionNames(options, ['capture', 'signal', 'onProgress'], 'option of compareModels');
+  const { capture = 'all', signal, onProgress } = options;
+  const a = await reference.run(input, { capture, signal, onProgress: (done, pos) => onProgress?.(done, 2 * pos) });
+  // names were checked by the first run: those that the second model lacks are a difference of shape
+  const same =
+    capture === 'all' || typeof capture === 'function' ? capture : (name: HookName) => a.activations.has(name);
+  const b = await other.run(a.ids[0], {
+    capture: same,
+    signal,
+    onProgress: (done, pos) => onProgress?.(pos + done, 2 * pos),
+  });
+  checkShapes(a, b);
+  const breathe = breather(signal);
+  return new ModelComparison(await comparePoints(a, b, breathe), await comparePositions(a, b, breathe), a, b);
+}
+
+function checkShapes(a: ModelRun, b: ModelRun): void {
   if (a.logits.length !== b.logits.length) {
     throw new ShapeError({ thing: 'logits of the other model', found: b.logits.length, expected: a.logits.length });
   }
-  const points = [...a.activations].map(({ name, values }): PointDifference => {
+  const [found, expected] = [b.activations.names, a.activations.names];
+  const where = expected.find((name) => !b.activations.has(name)) ?? found.find((name) => !a.activations.has(name));
+  if (where === undefined) return;
+  throw new ShapeError({
+    thing: 'named points of the other model',
+    found: found.length,
+    expected: expected.length,
+    where,
+  });
+}
+
+async function comparePoints(a: ModelRun, b: ModelRun, breathe: Breathe): Promise<PointDifference[]> {
+  const points: PointDifference[] = [];
+  for (const { name, values } of a.activations) {
+    await breathe();
     const [, layer, point] = /^blocks\.(\d+)\.(.*)$/.exec(name) ?? [];
-    return {
+    points.push({
       name,
       layer: layer === undefined ? null : Number(layer),
       point: point ?? name,
       ...differenceOf(values, b.activations.get(name).values, name),
-    };
-  });
-  return new ModelComparison(points, comparePositions(a, b), a, b);
+    });
+  }
+  return points;
 }
 
-function comparePositions(a: ModelRun, b: ModelRun): PositionDifference[] {
-  const labels = a.tokens();
-  return labels.map((token, position) => {
+async function comparePositions(a: ModelRun, b: ModelRun, breathe: Breathe): Promise<PositionDifference[]> {
+  const positions: PositionDifference[] = [];
+  for (const [position, token] of a.tokens().entries()) {
+    await breathe();
     const [logA, logB] = [a.logProbabilities(position), b.logProbabilities(position)];
     const [topA] = topIds(logA, 1);
     const [topB] = topIds(logB, 1);
-    return {
+    positions.push({
       position,
       token,
       kl: klDivergence(logA, logB),
       referenceTop: a.label(topA),
       otherTop: b.label(topB),
       changed: topA !== topB,
-    };
-  });
+    });
+  }
+  return positions;
 }

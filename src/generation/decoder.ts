@@ -1,3 +1,5 @@
+import type { RunRecord } from '../model/run-record.js';
+
 /** What generation needs of a model; it knows neither layers nor tensors. */
 export interface TokenDecoder {
   readonly vocabSize: number;
@@ -14,6 +16,8 @@ export interface TokenDecoder {
    * a whole number of chunks or layers' work that `length` tells. Short steps may return without a promise.
    */
   decode(items: readonly DecodeItem[], options?: DecodeOptions): Float32Array[] | Promise<Float32Array[]>;
+  /** How a text with this seed comes about; null if the decoder cannot tell. */
+  record?(seed: number): RunRecord | null;
 }
 
 export interface DecodeItem {
@@ -33,7 +37,10 @@ export interface Sequence {
   truncate(length: number): void;
   /** A copy that shares what both have in common until one of them writes. */
   fork(): Sequence;
-  /** Drops positions [from, from + count) and moves later ones up, their keys turned to their new positions. */
-  discard(from: number, count: number): void;
+  /**
+   * Drops positions [from, from + count) and moves later ones up, their keys turned to their new positions. Nothing else
+   * may be done with the sequence meanwhile.
+   */
+  discard(from: number, count: number): void | Promise<void>;
   dispose(): void;
 }

@@ -84,5 +84,6 @@ function laneOf(decoder: TokenDecoder, tokenizer: Tokenizer, prompt: Prompt, opt
   const eosIds = new Set(decoder.eosIds);
   if (tokenizer.eosId !== null) eosIds.add(tokenizer.eosId);
   const runIds = fitPrompt(ids, options, decoder);
-  return new Lane({ tokenizer, limits: decoder, options, eosIds, promptIds: ids, runIds });
+  const record = decoder.record?.(options.seed) ?? null;
+  return new Lane({ tokenizer, limits: decoder, options, eosIds, promptIds: ids, runIds, record });
 }

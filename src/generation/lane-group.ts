@@ -1,5 +1,5 @@
 import { breather } from '../base/event-loop.js';
-import type { TokenDecoder } from './decoder.js';
+import type { DecodeItem, TokenDecoder } from './decoder.js';
 import type { Lane } from './lane.js';
 
 /**
@@ -83,20 +83,26 @@ export class LaneGroup {
     );
     const ms = performance.now() - since;
     for (const lane of lanes.slice(owners.length)) lane.begin((lanes[0] as Lane).sequence.fork());
-    lanes.forEach((lane, i) => {
+    for (const [i, lane] of lanes.entries()) {
       lane.prefilled(ms);
-      take(lane, logits[this.#sharesPrompt ? 0 : i] as Float32Array, since);
-    });
+      await this.#take(lane, logits[this.#sharesPrompt ? 0 : i] as Float32Array, since);
+    }
   }
 
   async #decode(lanes: readonly Lane[], since: number): Promise<void> {
-    const items = lanes.flatMap((lane) => {
-      const ids = attempt(lane, () => lane.nextIds());
-      return ids ? [{ lane, sequence: lane.sequence, ids }] : [];
-    });
+    const items: (DecodeItem & { readonly lane: Lane })[] = [];
+    for (const lane of lanes) {
+      await attempt(lane, async () => items.push({ lane, ids: await lane.nextIds(), sequence: lane.sequence }));
+    }
     if (items.length === 0) return;
     const logits = await this.#decoder.decode(items, { signal: this.#abort.signal });
-    items.forEach(({ lane }, i) => take(lane, logits[i] as Float32Array, since));
+    for (const [i, { lane }] of items.entries()) await this.#take(lane, logits[i] as Float32Array, since);
+  }
+
+  async #take(lane: Lane, logits: Float32Array, since: number): Promise<void> {
+    await this.#breathe();
+    if (lane.wantsToStop) lane.finish('cancelled');
+    else await attempt(lane, () => lane.accept(logits, since));
   }
 
   #start(now: number): void {
@@ -116,17 +122,11 @@ export class LaneGroup {
   };
 }
 
-function take(lane: Lane, logits: Float32Array, since: number): void {
-  if (lane.wantsToStop) lane.finish('cancelled');
-  else attempt(lane, () => lane.accept(logits, since));
-}
-
 /** What fails in one lane ends that lane alone. */
-function attempt<T>(lane: Lane, work: () => T): T | undefined {
+async function attempt(lane: Lane, work: () => unknown): Promise<void> {
   try {
-    return work();
+    await work();
   } catch (error) {
     lane.fail(error);
-    return undefined;
   }
 }

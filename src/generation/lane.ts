@@ -1,4 +1,5 @@
 import { ContextFullError, NibbleLensError } from '../base/errors.js';
+import type { RunRecord } from '../model/run-record.js';
 import type { Tokenizer, TokenStream } from '../tokenizer/tokenizer.js';
 import type { Sequence } from './decoder.js';
 import { LogProbabilities } from './log-probabilities.js';
@@ -16,6 +17,7 @@ export interface LaneParts {
   readonly promptIds: Int32Array;
   /** The part of the prompt that is run. */
   readonly runIds: Int32Array;
+  readonly record: RunRecord | null;
 }
 
 /** One sequence in the making: takes logits, gives steps, and knows when to stop. */
@@ -86,7 +88,7 @@ export class Lane {
   }
 
   /** The last token, for which there is room now. */
-  nextIds(): Int32Array {
+  async nextIds(): Promise<Int32Array> {
     const { contextLength } = this.#parts.limits;
     if (this.sequence.length >= contextLength) {
       const { contextOverflow, keepFirst } = this.options;
@@ -97,7 +99,7 @@ export class Lane {
           expected: `fewer than ${contextLength}, the context length`,
         });
       }
-      this.sequence.discard(keepFirst, slideBy(this.sequence.length, keepFirst));
+      await this.sequence.discard(keepFirst, slideBy(this.sequence.length, keepFirst));
     }
     return Int32Array.of(this.#ids.at(-1) as number);
   }
@@ -144,7 +146,7 @@ export class Lane {
     if (this.#outcome) return;
     if (stopReason === 'cancelled') this.#text += this.#stops.end();
     this.#release();
-    const { promptIds, options } = this.#parts;
+    const { promptIds, options, record } = this.#parts;
     this.#outcome = {
       result: new GenerationResult(
         this.#text,
@@ -154,6 +156,7 @@ export class Lane {
         options.seed,
         this.#timings(),
         this.steps,
+        record,
       ),
     };
   }

@@ -1,4 +1,5 @@
-import { nearest, OptionError, UnknownNameError } from '../base/errors.js';
+import { OptionError } from '../base/errors.js';
+import { checkOptionNames } from '../base/options.js';
 import { freshSeed } from './sampler/random.js';
 import type { SamplerOptions } from './sampler/chain.js';
 
@@ -108,12 +109,7 @@ const NAMES: Record<keyof GenerateOptions, true> = {
  * @throws OptionError for a value that an option cannot have, UnknownNameError for an option that there is none of.
  */
 export function resolveOptions(options: GenerateOptions, { vocabSize, contextLength }: Limits): ResolvedOptions {
-  if (typeof options !== 'object' || options === null) fail('options', options, 'an object');
-  for (const name of Object.keys(options)) {
-    if (Object.hasOwn(NAMES, name)) continue;
-    const expected = nearest(name, Object.keys(NAMES)).join(', ');
-    throw new UnknownNameError({ thing: 'generation option', found: name, expected });
-  }
+  checkOptionNames(options, Object.keys(NAMES), 'generation option');
   const count: NumberRule = { from: 0, to: Number.MAX_SAFE_INTEGER, whole: true };
   const overflow = options.contextOverflow ?? 'stop';
   if (!['error', 'stop', 'slide'].includes(overflow)) fail('contextOverflow', overflow, 'error, stop or slide');

@@ -1,4 +1,5 @@
 import { table, type ColumnTable } from 'arquero';
+import type { RunRecord } from '../model/run-record.js';
 
 /** Why generation ended. */
 export type StopReason = 'eos' | 'stop-string' | 'stop-id' | 'max-tokens' | 'context-full' | 'cancelled';
@@ -36,7 +37,9 @@ export interface GenerationTimings {
   /** Tokens of the prompt that were run. */
   readonly promptTokens: number;
   readonly generatedTokens: number;
+  /** From when the generation was first read. */
   readonly timeToFirstTokenMs: number;
+  /** Running the prompt; of several prompts at once, all of them. */
   readonly prefillMs: number;
   readonly prefillTokensPerSecond: number;
   /** Work on all tokens after the first; the reader's own time between steps does not count. */
@@ -59,6 +62,8 @@ export class GenerationResult {
     readonly seed: number,
     readonly timings: GenerationTimings,
     readonly steps: readonly GenerationStep[],
+    /** How the text came about; null where the decoder cannot tell. */
+    readonly record: RunRecord | null,
   ) {}
 
   /**

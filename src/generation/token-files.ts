@@ -1,5 +1,6 @@
 import { readFile, stat, writeFile } from 'node:fs/promises';
 import { NibbleLensError, OptionError } from '../base/errors.js';
+import { systemErrorInWords } from '../base/system-error.js';
 
 /** Ids, and the size of the vocabulary that they belong to. */
 export interface TokenFile {
@@ -56,7 +57,7 @@ export async function readTokenFile(path: string, vocabSize?: number): Promise<T
   const bytes = await readSmall(path).catch((cause: unknown) =>
     cause instanceof NibbleLensError
       ? Promise.reject(cause)
-      : fail('token file', cause instanceof Error ? cause.message : cause, 'a file that can be read', cause),
+      : fail('token file', systemErrorInWords(cause) ?? String(cause), 'a file that can be read', cause),
   );
   if (bytes.length < HEADER_BYTES) {
     fail('length of the token file', `${bytes.length} bytes`, `at least ${HEADER_BYTES}`);

@@ -14,7 +14,8 @@ export interface BackendChoice {
   readonly reason: string;
 }
 
-let choice: Promise<BackendChoice> | null = null;
+let inUse: BackendChoice | null = null;
+let last: Promise<unknown> = Promise.resolve();
 
 /**
  * Loads tfjs and picks its backend: `name`, or else what was picked before, or else `tensorflow` where tfjs-node loads
@@ -22,14 +23,22 @@ let choice: Promise<BackendChoice> | null = null;
  * @throws OptionError where the backend asked for is unknown or does not load.
  */
 export async function ready(name?: BackendName): Promise<BackendName> {
-  if (name !== undefined) choice = use(name);
-  return (await backendChoice()).name;
+  return (await choose(name)).name;
 }
 
 /** What `ready` picked, or picks now. */
 export function backendChoice(): Promise<BackendChoice> {
-  choice ??= pick();
-  return choice;
+  return choose();
+}
+
+/** One choice at a time, so that what was asked for last is what is used. */
+function choose(name?: BackendName): Promise<BackendChoice> {
+  const chosen = last.then(async () => {
+    inUse = name === undefined ? (inUse ?? (await pick())) : await use(name);
+    return inUse;
+  });
+  last = chosen.catch(() => undefined);
+  return chosen;
 }
 
 async function use(name: BackendName): Promise<BackendChoice> {

@@ -38,9 +38,11 @@ function kernelRows(): EnvironmentRow[] {
   }
   const cores = availableParallelism();
   const asked = process.env.NIBBLELENS_THREADS;
+  const isAsked = asked !== undefined && Number(asked) === info.threads;
+  const why = isAsked ? `NIBBLELENS_THREADS=${asked}` : `of ${cores} cores`;
   return [
     { what: 'kernels', picked: `native ${info.isa}`, why: `best of ${info.available.join(', ')}; ${info.compiler}` },
-    { what: 'threads', picked: String(info.threads), why: asked ? `NIBBLELENS_THREADS=${asked}` : `${cores} cores` },
+    { what: 'threads', picked: String(info.threads), why },
   ];
 }
 

@@ -15,6 +15,7 @@ import { rope } from './rope.js';
 import { softmax, softmaxGradient } from './softmax.js';
 import { swiglu, swigluGradient } from './swiglu.js';
 import { register } from './tfjs.js';
+import { watch } from './watch.js';
 
 /** Makes all kernels known to tfjs; importing this file does it, once. */
 register(add);
@@ -43,3 +44,4 @@ register(softmax);
 register(softmaxGradient);
 register(swiglu);
 register(swigluGradient);
+register(watch);

@@ -19,12 +19,12 @@ export const LAYER_POINTS = [
   'ln1.hook_normalized', // [batch, pos, d_model]
   'attn.q_proj.hook_in',
   'attn.q_proj.hook_out', // [batch, pos, head·d_head]
+  'attn.hook_q', // [batch, pos, head, d_head], before RoPE
   'attn.k_proj.hook_in',
   'attn.k_proj.hook_out', // [batch, pos, kv_head·d_head]
+  'attn.hook_k', // [batch, pos, kv_head, d_head], before RoPE
   'attn.v_proj.hook_in',
   'attn.v_proj.hook_out',
-  'attn.hook_q', // [batch, pos, head, d_head], before RoPE
-  'attn.hook_k', // [batch, pos, kv_head, d_head], before RoPE
   'attn.hook_v', // [batch, pos, kv_head, d_head]
   'attn.hook_rot_q',
   'attn.hook_rot_k',
@@ -39,9 +39,9 @@ export const LAYER_POINTS = [
   'ln2.hook_normalized',
   'mlp.gate_proj.hook_in',
   'mlp.gate_proj.hook_out', // [batch, pos, d_ff]
+  'mlp.hook_pre', // gate_proj's output
   'mlp.up_proj.hook_in',
   'mlp.up_proj.hook_out',
-  'mlp.hook_pre', // gate_proj's output
   'mlp.hook_pre_linear', // up_proj's output
   'mlp.hook_post', // SiLU(gate)·up
   'mlp.down_proj.hook_in',

@@ -1,21 +1,54 @@
 import type { RopeConfig } from '../checkpoint/config.js';
 import type { RotaryTable } from '../ops/rope.js';
 
+/** Positions made at once, which takes some milliseconds. */
+const CHUNK = 512;
+
 /** Cosines and sines [positions, d_head / 2], angles in float32 as transformers computes them. */
 export function rotaryTable(config: RopeConfig, dHead: number, positions: number): RotaryTable {
+  const table = emptyTable(dHead, positions);
+  fillRows(table, config, dHead, 0, positions);
+  return table;
+}
+
+/**
+ * The same, made as far as positions are reached: whole, it would take seconds and hundreds of megabytes at a context of
+ * a million. Arrays that were never written to take no memory.
+ */
+export function growingRotaryTable(config: RopeConfig, dHead: number, positions: number): RotaryTable {
+  const table = emptyTable(dHead, positions);
+  let made = 0;
+  return {
+    ...table,
+    reach(end) {
+      if (end <= made) return;
+      const to = Math.min(Math.ceil(end / CHUNK) * CHUNK, positions);
+      fillRows(table, config, dHead, made, to);
+      made = to;
+    },
+    get made() {
+      return made;
+    },
+  };
+}
+
+const emptyTable = (dHead: number, positions: number): RotaryTable => ({
+  positions,
+  cos: new Float32Array(positions * (dHead / 2)),
+  sin: new Float32Array(positions * (dHead / 2)),
+});
+
+function fillRows({ cos, sin }: RotaryTable, config: RopeConfig, dHead: number, from: number, to: number): void {
   const frequencies = inverseFrequencies(config, dHead);
   const half = frequencies.length;
   const factor = config.type === 'yarn' ? config.attentionFactor : 1;
-  const cos = new Float32Array(positions * half);
-  const sin = new Float32Array(positions * half);
-  for (let position = 0; position < positions; position++) {
+  for (let position = from; position < to; position++) {
     for (let i = 0; i < half; i++) {
       const angle = Math.fround(position * frequencies[i]);
       cos[position * half + i] = Math.fround(Math.cos(angle)) * factor;
       sin[position * half + i] = Math.fround(Math.sin(angle)) * factor;
     }
   }
-  return { cos, sin, positions };
 }
 
 /**

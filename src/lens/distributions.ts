@@ -8,10 +8,12 @@ export function logSoftmax(logits: Float32Array): Float32Array {
   return logits.map((logit) => logit - normalizer);
 }
 
-/** KL(p ‖ q) in nats, of log-probabilities. */
+/** KL(p ‖ q) in nats, of log-probabilities. Where p is 0, q does not count. */
 export function klDivergence(logP: Float32Array, logQ: Float32Array): number {
   let sum = 0;
-  for (let i = 0; i < logP.length; i++) sum += Math.exp(logP[i]) * (logP[i] - logQ[i]);
+  for (let i = 0; i < logP.length; i++) {
+    if (logP[i] !== -Infinity) sum += Math.exp(logP[i]) * (logP[i] - logQ[i]);
+  }
   return Math.max(sum, 0);
 }
 

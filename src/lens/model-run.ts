@@ -28,15 +28,13 @@ export class ModelRun {
 
   /** Readable tokens of a sequence, as on a plot's axis. */
   tokens(sequence: number = 0): string[] {
-    return Array.from(this.ids[sequence], (id) => this.label(id));
+    return Array.from(this.#idsOf(sequence), (id) => this.label(id));
   }
 
   /** Log-probabilities [vocab] of the token after `position`. */
   logProbabilities(position: number, sequence: number = 0): Float32Array {
-    const pos = this.ids[sequence]?.length ?? 0;
-    if (!Number.isInteger(position) || position < 0 || position >= pos) {
-      throw new OptionError({ thing: 'position', found: position, expected: `0 to ${pos - 1}`, where: `sequence ${sequence}` });
-    }
+    const pos = this.#idsOf(sequence).length;
+    checkIndex('position', position, pos);
     const vocabSize = this.logits.length / (this.ids.length * pos);
     const start = (sequence * pos + position) * vocabSize;
     return logSoftmax(this.logits.subarray(start, start + vocabSize));
@@ -45,6 +43,9 @@ export class ModelRun {
   /** The likeliest tokens after `position`: token, id, probability. */
   predictions(position: number, count: number = 5, sequence: number = 0): ColumnTable {
     const logProbabilities = this.logProbabilities(position, sequence);
+    if (!Number.isInteger(count) || count < 0) {
+      throw new OptionError({ thing: 'number of predictions', found: count, expected: 'a whole number from 0 on' });
+    }
     const ids = topIds(logProbabilities, count);
     return table({
       token: ids.map((id) => this.label(id)),
@@ -56,17 +57,16 @@ export class ModelRun {
   /** Attention of one head [pos, pos] (query by key); its pattern must have been captured. */
   pattern(layer: number, head: number, sequence: number = 0): Float32Array {
     const { values, shape } = this.activations.get(`blocks.${layer}.attn.hook_pattern`);
-    const [, heads, pos, keys] = shape;
-    if (!Number.isInteger(head) || head < 0 || head >= heads) {
-      throw new OptionError({ thing: 'head', found: head, expected: `0 to ${heads - 1}` });
-    }
+    const [batch, heads, pos, keys] = shape;
+    checkIndex('head', head, heads);
+    checkIndex('sequence', sequence, batch);
     const start = (sequence * heads + head) * pos * keys;
     return values.slice(start, start + pos * keys);
   }
 
   /** One row per position: token, likeliest next token and its probability, −log p of the token that came (nats). */
   toTable(sequence: number = 0): ColumnTable {
-    const ids = this.ids[sequence];
+    const ids = this.#idsOf(sequence);
     const rows = Array.from(ids, (id, position) => {
       const logProbabilities = this.logProbabilities(position, sequence);
       const [top] = topIds(logProbabilities, 1);
@@ -86,4 +86,14 @@ export class ModelRun {
       loss: rows.map((row) => row.loss),
     });
   }
+
+  #idsOf(sequence: number): Int32Array {
+    checkIndex('sequence', sequence, this.ids.length);
+    return this.ids[sequence];
+  }
+}
+
+function checkIndex(thing: string, found: number, count: number): void {
+  if (Number.isInteger(found) && found >= 0 && found < count) return;
+  throw new OptionError({ thing, found, expected: `0 to ${count - 1}` });
 }

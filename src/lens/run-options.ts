@@ -10,11 +10,14 @@ export type HookSelector = 'all' | HookName | readonly HookName[] | ((name: Hook
  */
 export type Hook = (activation: Activation) => Float32Array | void;
 
+/** Hooks by point; an interface, so that the compiler's messages call it by its name. */
+export interface Hooks extends Readonly<Partial<Record<HookName, Hook>>> {}
+
 export interface RunOptions {
   /** Points whose values the result keeps. Default: none. */
   capture?: HookSelector;
   /** Hooks by point. With any, the pass is composed, in one piece; without, it is fused where the addon is there. */
-  hooks?: { readonly [name in HookName]?: Hook };
+  hooks?: Hooks;
   /** 'composed' asks for the layer-by-layer way even where the fused one would do. */
   path?: 'fused' | 'composed';
   signal?: AbortSignal;

@@ -1,6 +1,7 @@
 import { tensor, type Tensor } from '@tensorflow/tfjs-core';
-import { ContextFullError, nearest, OptionError, ShapeError, UnknownNameError } from '../base/errors.js';
-import { breather } from '../base/event-loop.js';
+import { OptionError, ShapeError } from '../base/errors.js';
+import { breather, type Breathe } from '../base/event-loop.js';
+import { checkOptionNames } from '../base/options.js';
 import { hookNames, type HookName } from '../layers/hook-names.js';
 import type { Tap } from '../layers/tap.js';
 import type { KVCache } from '../model/kv-cache.js';
@@ -9,7 +10,8 @@ import { queued } from '../model/run-queue.js';
 import { tensorValues } from '../ops/index.js';
 import { ActivationCache } from './activations.js';
 import { Capture } from './capture.js';
-import type { Hook, HookSelector, RunOptions } from './run-options.js';
+import { checkName, checkSequences, concatenate, select } from './run-input.js';
+import type { Hook, RunOptions } from './run-options.js';
 
 /** What a pass over whole sequences gave. */
 export interface RunOutput {
@@ -26,16 +28,17 @@ export interface RunOutput {
 export async function run(
   decoder: ModelDecoder,
   sequences: readonly Int32Array[],
-  { capture: selector = [], hooks = {}, path, signal, onProgress }: RunOptions = {},
+  options: RunOptions = {},
 ): Promise<RunOutput> {
+  checkOptionNames(options, ['capture', 'hooks', 'path', 'signal', 'onProgress'], 'option of run');
+  const { capture: selector = [], hooks = {}, path, signal, onProgress } = options;
   const pos = checkSequences(decoder, sequences);
   const { config } = decoder.weights;
   const known = hookNames(config.numHiddenLayers);
-  const replaced = Object.keys(hooks) as HookName[];
-  for (const name of replaced) checkName(name, known);
+  const hooked = checkHooks(hooks, known);
   const capture = new Capture(config, select(selector, known), sequences.length, pos);
-  const way = chooseWay(decoder, path, replaced.length > 0);
-  const chunkRows = replaced.length > 0 ? pos : way === 'fused' ? decoder.chunkRows : decoder.composedRows;
+  const way = chooseWay(decoder, path, hooked);
+  const chunkRows = way === 'fused' ? decoder.chunkRows : hooked ? pos : decoder.composedRows(sequences.length, 'all');
   const logits = new Float32Array(sequences.length * pos * config.vocabSize);
   const caches = sequences.map(() => decoder.createSequence());
   const breathe = breather(signal);
@@ -46,7 +49,10 @@ export async function run(
       const ids = concatenate(sequences.map((sequence) => sequence.subarray(start, start + rows)));
       for (const cache of caches) cache.reserve(rows);
       const chunk = { ids, pos: rows, start, caches, signal };
-      const values = way === 'fused' ? await fusedChunk(decoder, capture, chunk) : await composedChunk(decoder, capture, hooks, chunk);
+      const values =
+        way === 'fused'
+          ? await fusedChunk(decoder, capture, chunk, breathe)
+          : await composedChunk(decoder, capture, hooks, chunk);
       for (const cache of caches) cache.advance(rows);
       scatterLogits(values, logits, { batch: sequences.length, pos, start, rows, vocabSize: config.vocabSize });
       onProgress?.(start + rows, pos);
@@ -66,11 +72,23 @@ interface Chunk {
   readonly signal?: AbortSignal;
 }
 
-async function fusedChunk(decoder: ModelDecoder, capture: Capture, chunk: Chunk): Promise<Float32Array> {
-  const captures = capture.names.map((name) => ({ name, values: capture.chunkArray(name, chunk.start, chunk.pos) }));
+async function fusedChunk(
+  decoder: ModelDecoder,
+  capture: Capture,
+  chunk: Chunk,
+  breathe: Breathe,
+): Promise<Float32Array> {
   if (!decoder.fused) throw new OptionError({ thing: 'path', found: 'fused', expected: 'composed without the addon' });
+  const captures: { name: HookName; values: Float32Array }[] = [];
+  for (const name of capture.names) {
+    await breathe();
+    captures.push({ name, values: capture.chunkArray(name, chunk.start, chunk.pos) });
+  }
   const logits = await decoder.fused.forward({ ...chunk, logits: 'all', captures });
-  for (const { name, values } of captures) capture.store(name, values, chunk.start, chunk.pos);
+  for (const { name, values } of captures) {
+    await breathe();
+    capture.store(name, values, chunk.start, chunk.pos);
+  }
   return logits;
 }
 
@@ -107,54 +125,29 @@ function applyHook(hook: Hook, name: HookName, value: Tensor): Tensor {
   return tensor(values.slice(), value.shape, 'float32');
 }
 
-function chooseWay(decoder: ModelDecoder, path: RunOptions['path'], replaces: boolean): 'fused' | 'composed' {
-  if (path === 'fused' && (replaces || !decoder.fused)) {
+/** Whether there is any hook. Throws for one at an unknown point, and for what is no function. */
+function checkHooks(hooks: NonNullable<RunOptions['hooks']>, known: readonly HookName[]): boolean {
+  const names = (Object.keys(hooks) as HookName[]).filter((name) => hooks[name] !== undefined);
+  for (const name of names) {
+    checkName(name, known);
+    if (typeof hooks[name] === 'function') continue;
+    throw new OptionError({ thing: 'hook', found: typeof hooks[name], expected: 'a function', where: name });
+  }
+  return names.length > 0;
+}
+
+function chooseWay(decoder: ModelDecoder, path: RunOptions['path'], hooked: boolean): 'fused' | 'composed' {
+  if (path !== undefined && path !== 'fused' && path !== 'composed') {
+    throw new OptionError({ thing: 'path', found: path, expected: 'fused or composed' });
+  }
+  if (path === 'fused' && (hooked || !decoder.fused)) {
     throw new OptionError({
       thing: 'path',
       found: 'fused',
-      expected: replaces ? 'composed: hooks need it' : 'composed: the native addon is not loaded',
+      expected: hooked ? 'composed: hooks need it' : 'composed: the native addon is not loaded',
     });
   }
-  return replaces || !decoder.fused ? 'composed' : (path ?? 'fused');
-}
-
-function checkSequences(decoder: ModelDecoder, sequences: readonly Int32Array[]): number {
-  const pos = sequences[0]?.length ?? 0;
-  if (sequences.length === 0 || sequences.some((ids) => ids.length !== pos)) {
-    throw new ShapeError({
-      thing: 'lengths of the sequences of one run',
-      found: sequences.map((ids) => ids.length),
-      expected: 'at least one, all equal (run unequal ones apart)',
-    });
-  }
-  for (const ids of sequences) decoder.checkIds(ids);
-  if (pos > decoder.contextLength) {
-    throw new ContextFullError({ thing: 'positions', found: pos, expected: `at most ${decoder.contextLength}` });
-  }
-  return pos;
-}
-
-function checkName(name: HookName, known: readonly HookName[]): void {
-  if (known.includes(name)) return;
-  throw new UnknownNameError({ thing: 'hook name', found: name, expected: `such as ${nearest(name, known).join(', ')}` });
-}
-
-function select(selector: HookSelector, known: readonly HookName[]): HookName[] {
-  if (selector === 'all') return [...known];
-  if (typeof selector === 'function') return known.filter(selector);
-  const names = typeof selector === 'string' ? [selector] : selector;
-  for (const name of names) checkName(name, known);
-  return known.filter((name) => names.includes(name));
-}
-
-function concatenate(parts: readonly Int32Array[]): Int32Array {
-  const whole = new Int32Array(parts.reduce((sum, part) => sum + part.length, 0));
-  let at = 0;
-  for (const part of parts) {
-    whole.set(part, at);
-    at += part.length;
-  }
-  return whole;
+  return hooked || !decoder.fused ? 'composed' : (path ?? 'fused');
 }
 
 /** Puts a chunk's logits [batch, rows, vocab] into those of the run [batch, pos, vocab]. */

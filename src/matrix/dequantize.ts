@@ -1,5 +1,5 @@
 import { OptionError } from '../base/errors.js';
-import { bf16ToF32, f16ToF32 } from '../base/float16.js';
+import { bf16ArrayToF32, f16ArrayToF32 } from '../base/float16.js';
 import { groupsPerRow, type DenseStorage, type MatrixStorage, type PackedStorage } from './storage.js';
 
 /**
@@ -17,9 +17,8 @@ export function dequantize(storage: MatrixStorage, rows?: readonly [from: number
 
 function denseRows({ dtype, inFeatures, values }: DenseStorage, from: number, to: number): Float32Array {
   const stored = values.subarray(from * inFeatures, to * inFeatures);
-  return dtype === 'f32'
-    ? Float32Array.from(stored)
-    : Float32Array.from(stored, dtype === 'f16' ? f16ToF32 : bf16ToF32);
+  if (stored instanceof Float32Array) return stored.slice();
+  return dtype === 'f16' ? f16ArrayToF32(stored) : bf16ArrayToF32(stored);
 }
 
 function packedRows(storage: PackedStorage, from: number, to: number): Float32Array {
@@ -28,12 +27,17 @@ function packedRows(storage: PackedStorage, from: number, to: number): Float32Ar
   const scales = asFloat32(storage.scales, from * groups, to * groups);
   const offsets = storage.offsets && asFloat32(storage.offsets, from * groups, to * groups);
   const weights = new Float32Array((to - from) * inFeatures);
-  for (let n = from, i = 0; n < to; n++) {
-    for (let k = 0; k < inFeatures; k++, i++) {
-      const group = (n - from) * groups + Math.floor(k / groupSize);
-      const code = (codes[n * rowBytes + (k >> 1)] >> (4 * (k & 1))) & 15;
-      if (offsets) weights[i] = Math.fround(code * scales[group]) + offsets[group];
-      else weights[i] = (code - (zeros ? zeros[from * groups + group] : 8)) * scales[group];
+  let i = 0;
+  for (let group = 0; group < (to - from) * groups; group++) {
+    const row = (from + Math.floor(group / groups)) * rowBytes;
+    const start = (group % groups) * groupSize;
+    const end = Math.min(start + groupSize, inFeatures);
+    const scale = scales[group];
+    const zero = offsets ? 0 : zeros ? zeros[from * groups + group] : 8;
+    const offset = offsets ? offsets[group] : 0;
+    for (let k = start; k < end; k++) {
+      const code = (codes[row + (k >> 1)] >> (4 * (k & 1))) & 15;
+      weights[i++] = Math.fround((code - zero) * scale) + offset;
     }
   }
   return weights;
@@ -41,5 +45,5 @@ function packedRows(storage: PackedStorage, from: number, to: number): Float32Ar
 
 function asFloat32(values: Uint16Array | Float32Array, from: number, to: number): Float32Array {
   const part = values.subarray(from, to);
-  return part instanceof Float32Array ? part : Float32Array.from(part, f16ToF32);
+  return part instanceof Float32Array ? part : f16ArrayToF32(part);
 }

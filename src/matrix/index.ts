@@ -1,4 +1,4 @@
 export { dequantize } from './dequantize.js';
 export { packMatrix, unpackCodes, type UnpackedMatrix } from './pack.js';
-export { bitsPerWeight, storageBytes } from './size.js';
+export { bitsPerWeight, storageArrays, storageBytes } from './size.js';
 export * from './storage.js';

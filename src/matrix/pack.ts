@@ -71,6 +71,7 @@ function checkLength(thing: string, array: ArrayLike<number>, expected: number):
 }
 
 function checkNibbles(thing: string, values: Uint8Array): void {
-  const at = values.findIndex((value) => value > 15);
-  if (at >= 0) throw new ShapeError({ thing, found: values[at], expected: '0 to 15', where: `element ${at}` });
+  for (let i = 0; i < values.length; i++) {
+    if (values[i] > 15) throw new ShapeError({ thing, found: values[i], expected: '0 to 15', where: `element ${i}` });
+  }
 }

@@ -20,12 +20,14 @@ export interface FusedPass {
 export class FusedRunner {
   readonly #decoder: NativeDecoder;
   readonly #vocabSize: number;
+  readonly #rotary: RotaryTable;
   /** Milliseconds per row of activations, measured at the last pass; at first a guess from the bytes of the weights. */
   #rowMs: number;
 
   constructor(addon: NativeAddon, weights: LlamaWeights, rotary: RotaryTable) {
     const { config } = weights;
     this.#vocabSize = config.vocabSize;
+    this.#rotary = rotary;
     this.#rowMs = (12 * config.numHiddenLayers * config.hiddenSize ** 2) / 2e10 * 1e3;
     this.#decoder = addon.createDecoder({
       dModel: config.hiddenSize,
@@ -62,6 +64,7 @@ export class FusedRunner {
     const batch = caches.length;
     const logits = new Float32Array(batch * (which === 'all' ? pos : 1) * this.#vocabSize);
     const sequences = caches.map((cache) => cache.native());
+    this.#rotary.reach?.(Math.max(...sequences.map(({ length }) => length)) + pos);
     const abort = new Int32Array(1);
     const step = { ids, batch, pos, sequences, logits, allLogits: which === 'all', captures, abort };
     const started = performance.now();

@@ -1,4 +1,5 @@
 import { ContextFullError, DisposedError, OptionError } from '../base/errors.js';
+import { breather } from '../base/event-loop.js';
 import { PAGE_POSITIONS, type CachedPositions, type NativeSequence } from '../native/native.js';
 
 /** Sizes that all caches of a model share. */
@@ -65,8 +66,8 @@ export class KVCache {
     for (let pos = 0; pos * rowLength < keys.length; pos++) {
       for (let head = 0; head < kvHeads; head++) {
         const from = pos * rowLength + head * dHead;
-        this.#row(layer, 0, head, this.#length + pos).set(keys.subarray(from, from + dHead));
-        this.#row(layer, 1, head, this.#length + pos).set(values.subarray(from, from + dHead));
+        this.#rows(layer, 0, head, this.#length + pos, 1).set(keys.subarray(from, from + dHead));
+        this.#rows(layer, 1, head, this.#length + pos, 1).set(values.subarray(from, from + dHead));
       }
     }
   }
@@ -108,26 +109,46 @@ export class KVCache {
 
   /**
    * Drops positions [from, from + count) and moves later ones up; their keys are turned back by count·ω, so that they
-   * stand at their new positions (values have no position). Each use rounds the keys once more.
+   * stand at their new positions (values have no position). Each use rounds the keys once more. The cache must be left
+   * alone until it is done.
    */
-  discard(from: number, count: number): void {
+  async discard(from: number, count: number): Promise<void> {
     this.#check();
     if (![from, count].every((n) => Number.isInteger(n) && n >= 0) || from + count > this.#length) {
       throw new OptionError({ thing: 'positions to discard', found: [from, count], expected: `within ${this.#length}` });
     }
-    this.#own(Math.floor(from / PAGE_POSITIONS), this.#pages.length);
-    const { layers, kvHeads } = this.shape;
-    const cos = this.shape.frequencies.map((frequency) => Math.cos(count * frequency));
-    const sin = this.shape.frequencies.map((frequency) => Math.sin(count * frequency));
+    const breathe = breather();
+    const end = Math.ceil((this.#length - count) / PAGE_POSITIONS);
+    for (let page = Math.floor(from / PAGE_POSITIONS); page < end; page++) {
+      await breathe();
+      this.#own(page, page + 1);
+    }
+    const { layers, kvHeads, dHead, frequencies } = this.shape;
+    const cos = frequencies.map((frequency) => Math.cos(count * frequency));
+    const sin = frequencies.map((frequency) => Math.sin(count * frequency));
     for (let layer = 0; layer < layers; layer++) {
       for (let head = 0; head < kvHeads; head++) {
-        for (let position = from + count; position < this.#length; position++) {
-          turnBack(this.#row(layer, 0, head, position), cos, sin, this.#row(layer, 0, head, position - count));
-          this.#row(layer, 1, head, position - count).set(this.#row(layer, 1, head, position));
+        await breathe();
+        for (let position = from; position + count < this.#length;) {
+          const rows = this.#moveUp(layer, 0, head, position, count);
+          this.#moveUp(layer, 1, head, position, count);
+          turnBack(this.#rows(layer, 0, head, position, rows), dHead, cos, sin);
+          position += rows;
         }
       }
     }
     this.truncate(this.#length - count);
+  }
+
+  /** Copies as many rows as lie in one piece from `position + count` to `position`; returns how many. */
+  #moveUp(layer: number, kind: 0 | 1, head: number, position: number, count: number): number {
+    const rows = Math.min(
+      PAGE_POSITIONS - (position % PAGE_POSITIONS),
+      PAGE_POSITIONS - ((position + count) % PAGE_POSITIONS),
+      this.#length - count - position,
+    );
+    this.#rows(layer, kind, head, position, rows).set(this.#rows(layer, kind, head, position + count, rows));
+    return rows;
   }
 
   dispose(): void {
@@ -136,12 +157,12 @@ export class KVCache {
     this.#disposed = true;
   }
 
-  /** Keys (0) or values (1) of one head at one position: [d_head]. */
-  #row(layer: number, kind: 0 | 1, head: number, position: number): Float32Array {
+  /** Keys (0) or values (1) of one head at `count` positions of one page: [count, d_head]. */
+  #rows(layer: number, kind: 0 | 1, head: number, position: number, count: number): Float32Array {
     const { kvHeads, dHead } = this.shape;
     const { values } = this.#pages[Math.floor(position / PAGE_POSITIONS)];
     const start = (((layer * 2 + kind) * kvHeads + head) * PAGE_POSITIONS + (position % PAGE_POSITIONS)) * dHead;
-    return values.subarray(start, start + dHead);
+    return values.subarray(start, start + count * dHead);
   }
 
   /** Makes pages [first, end) exist and belong to this cache alone. */
@@ -165,12 +186,15 @@ export class KVCache {
   }
 }
 
-/** y = x with each pair (i, i + half) turned by −angle_i. */
-function turnBack(x: Float32Array, cos: Float32Array, sin: Float32Array, y: Float32Array): void {
-  const half = cos.length;
-  for (let i = 0; i < half; i++) {
-    const [a, b] = [x[i], x[i + half]];
-    y[i] = a * cos[i] + b * sin[i];
-    y[i + half] = b * cos[i] - a * sin[i];
+/** Turns each pair (i, i + half) of each row by −angle_i. */
+function turnBack(rows: Float32Array, dHead: number, cos: Float32Array, sin: Float32Array): void {
+  const half = dHead / 2;
+  for (let row = 0; row < rows.length; row += dHead) {
+    for (let i = 0; i < half; i++) {
+      const a = rows[row + i];
+      const b = rows[row + half + i];
+      rows[row + i] = a * cos[i] + b * sin[i];
+      rows[row + half + i] = b * cos[i] - a * sin[i];
+    }
   }
 }

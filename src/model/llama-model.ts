@@ -14,7 +14,7 @@ import {
   type Tap,
 } from '../layers/index.js';
 import type { RotaryTable } from '../ops/index.js';
-import { lastRows, tensorValues } from '../ops/index.js';
+import { lastRows, tensorValues, tidyValues } from '../ops/index.js';
 import type { KVCache } from './kv-cache.js';
 import type { LinearWeights, LlamaWeights } from './weights.js';
 
@@ -75,7 +75,7 @@ export class LlamaModel {
         x = replaced(x, tidy(() => layer.forward(x, context, tap && tapOfLayer(tap, layer.index)))); // [batch, pos, d_model]
       }
       await breathe();
-      return tidy(() => tensorValues(this.unembed(pass.logits === 'all' ? x : lastRows(x), tap)));
+      return tidyValues(() => this.unembed(pass.logits === 'all' ? x : lastRows(x), tap));
     } finally {
       x.dispose();
     }

@@ -11,28 +11,29 @@ export async function loadWeights(
   const { config } = checkpoint;
   const layers: DecoderLayerWeights[] = [];
   for (let i = 0; i < config.numHiddenLayers; i++) {
-    const linear = (name: string) => checkpoint.linear(`model.layers.${i}.${name}`);
-    const gain = (name: string) => checkpoint.vector(`model.layers.${i}.${name}.weight`);
+    const linear = (name: string) => checkpoint.linear(`model.layers.${i}.${name}`, breathe);
+    const gain = (name: string) => checkpoint.vector(`model.layers.${i}.${name}.weight`, breathe);
     const layer: DecoderLayerWeights = {
-      input_layernorm: gain('input_layernorm'),
-      q_proj: linear('self_attn.q_proj'),
-      k_proj: linear('self_attn.k_proj'),
-      v_proj: linear('self_attn.v_proj'),
-      o_proj: linear('self_attn.o_proj'),
-      post_attention_layernorm: gain('post_attention_layernorm'),
-      gate_proj: linear('mlp.gate_proj'),
-      up_proj: linear('mlp.up_proj'),
-      down_proj: linear('mlp.down_proj'),
+      input_layernorm: await gain('input_layernorm'),
+      q_proj: await linear('self_attn.q_proj'),
+      k_proj: await linear('self_attn.k_proj'),
+      v_proj: await linear('self_attn.v_proj'),
+      o_proj: await linear('self_attn.o_proj'),
+      post_attention_layernorm: await gain('post_attention_layernorm'),
+      gate_proj: await linear('mlp.gate_proj'),
+      up_proj: await linear('mlp.up_proj'),
+      down_proj: await linear('mlp.down_proj'),
     };
     layers.push(layer);
     onProgress?.(i + 1, config.numHiddenLayers);
     await breathe();
   }
+  const embedding = await checkpoint.embedding(breathe);
   return {
     config,
-    embed_tokens: checkpoint.embedding(),
+    embed_tokens: embedding,
     layers,
-    norm: checkpoint.vector('model.norm.weight'),
-    lm_head: checkpoint.lmHead(),
+    norm: await checkpoint.vector('model.norm.weight', breathe),
+    lm_head: (await checkpoint.lmHead(breathe)) ?? { weight: embedding, bias: null },
   };
 }

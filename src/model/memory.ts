@@ -1,39 +1,48 @@
-import type { MatrixStorage } from '../matrix/storage.js';
+import { storageArrays, type MatrixStorage } from '../matrix/index.js';
+import { isMapped } from '../native/mapped-files.js';
+import type { RotaryTable } from '../ops/rope.js';
 import { LINEAR_NAMES, type LlamaWeights } from './weights.js';
 
-/** Memory held by one kind of thing. */
+/** Memory of one kind of thing. */
 export interface MemoryRow {
   readonly kind: string;
+  /** Matrices or vectors. */
   readonly count: number;
   readonly bytes: number;
+  /** Those of the bytes that lie in a mapped file: the system pages them in as they are used. */
+  readonly mapped: number;
 }
 
-/** Weights by kind: what is held (or, for a mapped file, addressed). */
-export function memoryOf(weights: LlamaWeights): MemoryRow[] {
-  const matrices = (name: string, storages: readonly MatrixStorage[]): MemoryRow => ({
-    kind: name,
-    count: storages.length,
-    bytes: storages.reduce((sum, storage) => sum + bytesOf(storage), 0),
+/** What a model keeps from pass to pass, by kind. KV caches and activations belong to those who run it. */
+export function memoryOf(weights: LlamaWeights, rotary: RotaryTable): MemoryRow[] {
+  const vectors = (kind: string, arrays: readonly ArrayBufferView[], count: number = arrays.length): MemoryRow => ({
+    kind,
+    count,
+    bytes: bytesOf(arrays),
+    mapped: bytesOf(arrays.filter(isMapped)),
   });
+  const matrices = (kind: string, storages: readonly MatrixStorage[]): MemoryRow =>
+    vectors(kind, storages.flatMap(storageArrays), storages.length);
   const linears = weights.layers.flatMap((layer) => LINEAR_NAMES.map((name) => layer[name]));
   const storages = linears.map(({ weight }) => weight);
-  const vectors = [
-    weights.norm,
-    ...weights.layers.flatMap((w) => [w.input_layernorm, w.post_attention_layernorm]),
-    ...[...linears, weights.lm_head].flatMap(({ bias }) => bias ?? []),
-  ];
   const tied = weights.lm_head.weight === weights.embed_tokens;
   return [
     matrices('layers, int4', storages.filter(({ kind }) => kind === 'packed')),
     matrices('layers, float', storages.filter(({ kind }) => kind === 'dense')),
     matrices(tied ? 'embedding and lm_head (tied)' : 'embedding', [weights.embed_tokens]),
     matrices('lm_head', tied ? [] : [weights.lm_head.weight]),
-    { kind: 'norms and biases', count: vectors.length, bytes: vectors.reduce((sum, v) => sum + v.byteLength, 0) },
+    vectors('norms and biases', [
+      weights.norm,
+      ...weights.layers.flatMap((layer) => [layer.input_layernorm, layer.post_attention_layernorm]),
+      ...[...linears, weights.lm_head].flatMap(({ bias }) => bias ?? []),
+    ]),
+    vectors('rotary table', madeOf(rotary)),
   ].filter(({ count }) => count > 0);
 }
 
-function bytesOf(storage: MatrixStorage): number {
-  if (storage.kind === 'dense') return storage.values.byteLength;
-  const { codes, scales, zeros, offsets } = storage;
-  return codes.byteLength + scales.byteLength + (zeros?.byteLength ?? 0) + (offsets?.byteLength ?? 0);
-}
+/** The part of the tables that takes memory. */
+const madeOf = ({ cos, sin, positions, made = positions }: RotaryTable): ArrayBufferView[] =>
+  [cos, sin].map((rows) => rows.subarray(0, (rows.length / positions) * made));
+
+const bytesOf = (arrays: readonly ArrayBufferView[]): number =>
+  arrays.reduce((sum, { byteLength }) => sum + byteLength, 0);

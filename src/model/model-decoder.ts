@@ -2,12 +2,13 @@ import { OptionError, ShapeError } from '../base/errors.js';
 import { breather } from '../base/event-loop.js';
 import { warnOnce } from '../base/logger.js';
 import { native } from '../native/native.js';
-import { inverseFrequencies, rotaryTable } from '../layers/rotary-table.js';
+import { growingRotaryTable, inverseFrequencies } from '../layers/rotary-table.js';
 import type { RotaryTable } from '../ops/rope.js';
 import { FusedRunner } from './fused-runner.js';
 import { KVCache, type CacheShape } from './kv-cache.js';
 import type { LlamaModel } from './llama-model.js';
 import { queued } from './run-queue.js';
+import { runRecord, type RunRecord } from './run-record.js';
 import type { LlamaWeights } from './weights.js';
 
 /** Rows of one native pass: enough to reuse each weight well, few enough to stop soon. */
@@ -26,6 +27,14 @@ export interface DecodeSettings {
   readonly onProgress?: (done: number, total: number) => void;
 }
 
+/** What a decoder may be given beside its weights. */
+export interface DecoderParts {
+  /** A rotary table in place of the config's own. */
+  readonly rotary?: RotaryTable;
+  /** Where the weights are from, for run records. */
+  readonly source?: { readonly path: string; readonly hash: string };
+}
+
 /**
  * Runs a model by its two ways: fused where the addon is there, composed otherwise (and for taps). Loading tfjs is left
  * until a composed pass is asked for.
@@ -36,15 +45,17 @@ export class ModelDecoder {
   readonly eosIds: readonly number[];
   readonly cacheShape: CacheShape;
   readonly fused: FusedRunner | null;
-  readonly #rotary: RotaryTable;
+  readonly rotary: RotaryTable;
+  readonly #source: DecoderParts['source'];
   #composed: Promise<LlamaModel> | null = null;
 
-  constructor(readonly weights: LlamaWeights) {
+  constructor(readonly weights: LlamaWeights, { rotary, source }: DecoderParts = {}) {
     const { config } = weights;
+    this.#source = source;
     this.vocabSize = config.vocabSize;
     this.contextLength = config.maxPositionEmbeddings;
     this.eosIds = config.eosTokenIds;
-    this.#rotary = rotaryTable(config.rope, config.headDim, this.contextLength);
+    this.rotary = rotary ?? growingRotaryTable(config.rope, config.headDim, this.contextLength);
     this.cacheShape = {
       layers: config.numHiddenLayers,
       kvHeads: config.numKeyValueHeads,
@@ -53,7 +64,7 @@ export class ModelDecoder {
       frequencies: inverseFrequencies(config.rope, config.headDim),
     };
     const addon = native();
-    this.fused = addon && new FusedRunner(addon, weights, this.#rotary);
+    this.fused = addon && new FusedRunner(addon, weights, this.rotary);
     if (!addon) {
       warnOnce('no native addon: models run on TypeScript kernels, tens of times slower (npx nibblelens setup builds it)');
     }
@@ -64,9 +75,14 @@ export class ModelDecoder {
     this.#composed ??= (async () => {
       const [{ ready }, { LlamaModel }] = await Promise.all([import('../kernels/backend.js'), import('./llama-model.js')]);
       await ready();
-      return new LlamaModel(this.weights, this.#rotary);
+      return new LlamaModel(this.weights, this.rotary);
     })();
     return this.#composed;
+  }
+
+  /** How what is generated comes about; null for weights of no known source. */
+  record(seed?: number): RunRecord | null {
+    return this.#source ? runRecord(this.weights, this.#source, this.fused ? 'fused' : 'composed', seed) : null;
   }
 
   createSequence(): KVCache {
@@ -83,11 +99,25 @@ export class ModelDecoder {
   }
 
   /** One id for each sequence, as one batch. */
-  #step(items: readonly CacheItem[], { signal }: DecodeSettings): Float32Array[] | Promise<Float32Array[]> {
+  #step(items: readonly CacheItem[], settings: DecodeSettings): Float32Array[] | Promise<Float32Array[]> {
     const caches = items.map(({ sequence }) => sequence);
     const ids = Int32Array.from(items, (item) => item.ids[0]);
-    const logits = this.#pass(ids, 1, caches, signal);
-    return logits instanceof Promise ? logits.then((all) => this.#split(all)) : this.#split(logits);
+    const done = (all: Float32Array) => {
+      settings.onProgress?.(items.length, items.length);
+      return this.#split(all);
+    };
+    if (items.length > 1) return this.#roomForOneEach(caches).then(() => this.#pass(ids, 1, caches, settings.signal)).then(done);
+    const logits = this.#pass(ids, 1, caches, settings.signal);
+    return logits instanceof Promise ? logits.then(done) : done(logits);
+  }
+
+  /** Forks of a large model copy tens of megabytes each before they write for the first time. */
+  async #roomForOneEach(caches: readonly KVCache[]): Promise<void> {
+    const breathe = breather();
+    for (const cache of caches) {
+      await breathe();
+      cache.reserve(1);
+    }
   }
 
   /** Each prompt by itself, in chunks of rows. */
@@ -128,14 +158,15 @@ export class ModelDecoder {
   /** Positions per pass, so that one kernel call stays short. */
   get chunkRows(): number {
     if (this.fused) return FUSED_ROWS;
-    return this.composedRows;
+    return this.composedRows(1, 'last');
   }
 
-  /** Positions per composed pass: one kernel call on them stays under about 40 ms. */
-  get composedRows(): number {
-    const { hiddenSize, intermediateSize } = this.weights.config;
+  /** Positions per composed pass of `batch` sequences: one kernel call on them stays under about 40 ms. */
+  composedRows(batch: number, logits: 'all' | 'last'): number {
+    const { hiddenSize, intermediateSize, vocabSize } = this.weights.config;
     const work = native() ? CALL_WORK.native : CALL_WORK.reference;
-    const rows = Math.floor(work / (hiddenSize * intermediateSize));
+    const widest = logits === 'all' ? Math.max(intermediateSize, vocabSize) : intermediateSize;
+    const rows = Math.floor(work / (batch * hiddenSize * widest));
     if (rows < 1) warnOnce('one row of this model holds the event loop for more than 40 ms in a kernel call');
     return Math.min(Math.max(rows, 1), FUSED_ROWS);
   }

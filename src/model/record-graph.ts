@@ -1,14 +1,17 @@
-import { tensor2d, tidy, type Tensor } from '@tensorflow/tfjs-core';
+import { tensor2d, type Tensor } from '@tensorflow/tfjs-core';
 import { observeKernels, runKernel } from '../kernels/run.js';
 import type { HookName } from '../layers/hook-names.js';
-import { tensorValues } from '../ops/index.js';
+import { tidyValues } from '../ops/index.js';
 import type { Graph, GraphNode } from './graph.js';
 import type { KVCache } from './kv-cache.js';
 import type { LlamaModel } from './llama-model.js';
 import { queued } from './run-queue.js';
 import type { LlamaWeights } from './weights.js';
 
-/** Records one composed pass over fresh caches. The ids matter only for their number. */
+/**
+ * Records one composed pass over fresh caches, with every named point in it: norms and attention are in their parts,
+ * which give the bits of the joined kernels. The ids matter only for their number.
+ */
 export async function recordGraph(
   model: LlamaModel,
   weights: LlamaWeights,
@@ -22,6 +25,8 @@ export async function recordGraph(
   await queued(async () => {
     for (const cache of caches) cache.reserve(pos);
     const stop = observeKernels(({ kernel, inputs, attributes, output }) => {
+      // what others run while the pass waits between layers has inputs of its own
+      if (!Object.values(inputs).every(({ id, dtype }) => nodeOf.has(id) || dtype === 'int32')) return;
       nodeOf.set(output.id, nodes.length);
       nodes.push({
         kernel,
@@ -33,7 +38,7 @@ export async function recordGraph(
       });
     });
     const tap = {
-      wants: () => false,
+      wants: () => true,
       visit: (name: HookName, value: Tensor) => {
         nodes[nodeOf.get(value.id) ?? 0].hooks.push(name);
         return value;
@@ -50,14 +55,14 @@ export async function recordGraph(
 
 /** Runs a graph again on ids [batch, pos]: the logits. It needs no model, only the graph. */
 export function replayGraph(graph: Graph, ids: Int32Array): Float32Array {
-  return tidy(() => {
+  return tidyValues(() => {
     const input = tensor2d(ids, [graph.batch, graph.pos], 'int32');
     const outputs: Tensor[] = [];
     for (const { kernel, inputs, attributes } of graph.nodes) {
       const tensors = Object.entries(inputs).map(([key, node]) => [key, node < 0 ? input : outputs[node]]);
       outputs.push(runKernel(kernel, Object.fromEntries(tensors), attributes));
     }
-    return tensorValues(outputs[outputs.length - 1]).slice();
+    return outputs[outputs.length - 1];
   });
 }
 

@@ -4,7 +4,10 @@ import { log } from '../base/logger.js';
 import type { DenseStorage, PackedStorage } from '../matrix/storage.js';
 
 /** Increased with every change of this file's interfaces; an addon built for another number is not used. */
-export const NATIVE_INTERFACE = 1;
+export const NATIVE_INTERFACE = 2;
+
+/** Bytes that one mapping may have: as the longest Buffer of Node.js 20. */
+export const LONGEST_MAPPING = 2 ** 32;
 
 /** Positions per page of a KV cache. */
 export const PAGE_POSITIONS = 64;
@@ -121,8 +124,11 @@ export interface NativeAddon {
   setThreads(count: number): void;
   /** Chooses the instruction set, for tests; process-wide. */
   setIsa(isa: 'avx2' | 'scalar'): void;
-  /** The whole file, mapped copy-on-write: writes stay private to the process. Unmapped when collected. */
-  mapFile(path: string): ArrayBuffer;
+  /**
+   * Bytes [offset, offset + length) of a file, 1 to `LONGEST_MAPPING`, mapped copy-on-write: writes stay private to the
+   * process. Unmapped when collected. Throws an error with a `code`, as those of node:fs: ERANGE if they are not there.
+   */
+  mapFile(path: string, offset: number, length: number): ArrayBuffer;
 
   /** y[r, n] = bias[n] + Σ_k x[r, k]·W[n, k] */
   matmulPacked(x: Float32Array, rows: number, w: PackedStorage, bias: Float32Array | null, y: Float32Array): void;
@@ -188,7 +194,7 @@ function load(): NativeAddon | null {
   for (const file of ADDON_FILES) {
     try {
       const addon = require(fileURLToPath(new URL(file, import.meta.url))) as NativeAddon;
-      if (addon.interface === NATIVE_INTERFACE) return addon;
+      if (addon.interface === NATIVE_INTERFACE) return checked(addon);
       reasons.push(`${file} is built for interface ${addon.interface}, not ${NATIVE_INTERFACE}`);
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code !== 'MODULE_NOT_FOUND') reasons.push((error as Error).message);
@@ -197,6 +203,17 @@ function load(): NativeAddon | null {
   absence = reasons.join('; ') || 'not built (npx nibblelens setup builds it)';
   log('info', `native addon not in use: ${absence}`);
   return null;
+}
+
+/** The addon, with a warning where it could make nothing of `NIBBLELENS_THREADS`. */
+function checked(addon: NativeAddon): NativeAddon {
+  const { isa, threads, compiler } = addon.info();
+  const asked = process.env.NIBBLELENS_THREADS;
+  if (asked && Number(asked) !== threads) {
+    log('warn', `NIBBLELENS_THREADS: found ${asked}, expected 1 to 256; ${threads} are used`);
+  }
+  log('debug', `native addon: ${isa}, ${threads} threads, ${compiler}`);
+  return addon;
 }
 
 /** The addon, or null where it is not built, does not load, or `NIBBLELENS_NATIVE=off` is set. Loaded at the first call. */

@@ -5,6 +5,8 @@ const MOST_ROWS = 20;
 /** Digits that the largest number of a column shows. */
 const DIGITS = 4;
 const MOST_DECIMALS = 6;
+/** Numbers nearer to 0 are written with a power of ten where the column's decimals do not do. */
+const SMALLEST_PLAIN = 1e-3;
 const LONGEST_TEXT = 200;
 
 export interface TableOptions {
@@ -50,6 +52,8 @@ function decimalsOf(numbers: readonly number[]): number {
   let decimals = Math.min(MOST_DECIMALS, Math.max(0, DIGITS - 1 - Math.floor(Math.log10(largest))));
   const distinct = (): number => new Set(finite.map((value) => numberText(value, decimals))).size;
   while (decimals < MOST_DECIMALS && distinct() < finite.length) decimals++;
+  // 0.8, not 0.8000, where all numbers end so.
+  while (decimals > 0 && finite.every((value) => Number(value.toFixed(decimals - 1)) === value)) decimals--;
   return decimals;
 }
 
@@ -57,9 +61,10 @@ function numberText(value: unknown, decimals: number): string {
   if (typeof value !== 'number' || !Number.isFinite(value) || (decimals === 0 && Number.isInteger(value))) {
     return String(value);
   }
+  const fixed = value.toFixed(decimals);
   // Of a number that is small beside the column's largest, the column's decimals would show next to nothing.
-  const tooSmall = value !== 0 && Math.abs(value) < 10 ** (1 - decimals);
-  return tooSmall && !Number.isInteger(value) ? value.toExponential(2) : value.toFixed(decimals);
+  if (Math.abs(value) >= 10 ** (1 - decimals) || Number(fixed) === value) return fixed;
+  return Math.abs(value) >= SMALLEST_PLAIN ? String(Number(value.toPrecision(3))) : value.toExponential(2);
 }
 
 function valueText(value: unknown): string {

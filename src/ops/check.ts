@@ -1,17 +1,35 @@
 import type { Tensor } from '@tensorflow/tfjs-core';
-import { ShapeError } from '../base/errors.js';
+import { DisposedError, OptionError, ShapeError } from '../base/errors.js';
+import { groupsPerRow, packedRowBytes, type MatrixStorage } from '../matrix/storage.js';
 
 /** A shape in words: "[2, 3, 8]". */
 export const inWords = (shape: readonly number[]): string => `[${shape.join(', ')}]`;
 
-/** @throws ShapeError unless the tensor has the dtype, and one of the ranks given. */
-export function checkTensor(op: string, thing: string, x: Tensor, ranks: readonly number[] | null, dtype = 'float32'): void {
-  if (x.dtype !== dtype) throw new ShapeError({ thing: `dtype of ${thing}`, found: x.dtype, expected: dtype, where: op });
+/** @throws DisposedError after `dispose()`, ShapeError unless the tensor has values, the dtype and one of the ranks. */
+export function checkTensor(
+  op: string,
+  thing: string,
+  x: Tensor,
+  ranks: readonly number[] | null,
+  dtype = 'float32',
+): void {
+  if (x.isDisposed)
+    throw new DisposedError({ thing: `tensor ${thing}`, found: 'disposed', expected: 'in use', where: op });
+  if (x.dtype !== dtype)
+    throw new ShapeError({ thing: `dtype of ${thing}`, found: x.dtype, expected: dtype, where: op });
   if (ranks && !ranks.includes(x.rank)) {
     throw new ShapeError({
       thing: `shape of ${thing}`,
       found: inWords(x.shape),
       expected: `${ranks.join(' or ')} axes`,
+      where: op,
+    });
+  }
+  if (x.size === 0) {
+    throw new ShapeError({
+      thing: `shape of ${thing}`,
+      found: inWords(x.shape),
+      expected: 'at least one value',
       where: op,
     });
   }
@@ -31,6 +49,29 @@ export function checkSize(op: string, thing: string, found: number, expected: nu
 /** The last axis. @throws ShapeError for a tensor without axes. */
 export function lastAxis(op: string, thing: string, x: Tensor): number {
   const size = x.shape[x.rank - 1];
-  if (size === undefined) throw new ShapeError({ thing: `shape of ${thing}`, found: '[]', expected: 'at least one axis', where: op });
+  if (size === undefined)
+    throw new ShapeError({ thing: `shape of ${thing}`, found: '[]', expected: 'at least one axis', where: op });
   return size;
+}
+
+/** @throws OptionError unless `value` is a whole number from `least` to `most`. */
+export function checkWhole(op: string, thing: string, value: number, least: number, most: number = Infinity): void {
+  if (Number.isInteger(value) && value >= least && value <= most) return;
+  const end = most === Infinity ? 'on' : `to ${most}`;
+  throw new OptionError({ thing, found: value, expected: `a whole number from ${least} ${end}`, where: op });
+}
+
+/** @throws ShapeError unless a matrix's arrays are as long as its sizes say. */
+export function checkMatrix(op: string, thing: string, w: MatrixStorage): void {
+  const { outFeatures, inFeatures } = w;
+  const check = (array: string, values: ArrayLike<unknown> | null, expected: number) => {
+    if (values) checkSize(op, `length of ${thing}.${array}`, values.length, expected);
+  };
+  if (w.kind === 'dense') return check('values', w.values, outFeatures * inFeatures);
+  checkSize(op, `${thing}.rowBytes`, w.rowBytes, packedRowBytes(inFeatures));
+  const groups = outFeatures * groupsPerRow(inFeatures, w.groupSize);
+  check('codes', w.codes, outFeatures * w.rowBytes);
+  check('scales', w.scales, groups);
+  check('zeros', w.zeros, groups);
+  check('offsets', w.offsets, groups);
 }

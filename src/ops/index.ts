@@ -15,4 +15,5 @@ export { divideRows, multiplyColumns, rmsNorm, rmsNormScale } from './rms-norm.j
 export { rope, type RotaryTable } from './rope.js';
 export { softmax } from './softmax.js';
 export { swiglu } from './swiglu.js';
-export { tensorValues } from './values.js';
+export { tensorValues, tidyValues } from './values.js';
+export { vectorJacobian, watch } from './vector-jacobian.js';

@@ -1,14 +1,18 @@
 import type { Tensor } from '@tensorflow/tfjs-core';
-import { OptionError } from '../base/errors.js';
+import { ShapeError } from '../base/errors.js';
 import { rope as kernel } from '../kernels/rope.js';
 import { runKernel } from '../kernels/run.js';
-import { checkSize, checkTensor } from './check.js';
+import { checkSize, checkTensor, checkWhole } from './check.js';
 
 /** Cosines and sines [positions, d_head / 2] of the angle by which each pair of a head turns at each position. */
 export interface RotaryTable {
   readonly cos: Float32Array;
   readonly sin: Float32Array;
   readonly positions: number;
+  /** Makes the rows before `end`, where they are made as they are needed. */
+  readonly reach?: (end: number) => void;
+  /** Rows made so far, where they are made as they are needed. */
+  readonly made?: number;
 }
 
 /**
@@ -20,10 +24,11 @@ export function rope(x: Tensor, positions: Int32Array, table: RotaryTable): Tens
   checkTensor('rope', 'x', x, [4]);
   const [batch, pos, , dHead] = x.shape;
   checkSize('rope', 'number of positions', positions.length, batch * pos);
-  checkSize('rope', 'd_head', dHead, (2 * table.cos.length) / table.positions);
-  const wrong = positions.find((position) => position < 0 || position >= table.positions);
-  if (wrong !== undefined) {
-    throw new OptionError({ thing: 'position', found: wrong, expected: `0 to ${table.positions - 1}`, where: 'rope' });
-  }
+  if (dHead % 2 !== 0)
+    throw new ShapeError({ thing: 'd_head', found: dHead, expected: 'an even number', where: 'rope' });
+  checkSize('rope', 'length of cos', table.cos.length, (table.positions * dHead) / 2);
+  checkSize('rope', 'length of sin', table.sin.length, table.cos.length);
+  for (const position of positions) checkWhole('rope', 'position', position, 0, table.positions - 1);
+  table.reach?.(Math.max(...positions) + 1);
   return runKernel(kernel.name, { x }, { positions, table, sign: 1 });
 }

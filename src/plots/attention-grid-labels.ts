@@ -10,12 +10,15 @@ interface Grid {
   cell: number;
   /** Stretch of each column, from 0 to 1. */
   columns: readonly [number, number][];
-  /** Pixels of all rows together. */
+  /** Stretch of each row, from 0 at the top to 1. */
+  rows: readonly [number, number][];
+  /** Pixels of all columns together, and of all rows. */
+  plotWidth: number;
   plotHeight: number;
 }
 
 /** Pixels. */
-const SIZE = { tokenHeight: 10, font: 9, largeFont: 11, band: 5, headRoom: 18 };
+const SIZE = { tokenHeight: 10, font: 9, largeFont: 11, band: 5, headRoom: 18, rim: 3 };
 /** Width of a character of the tokens' font, of its size. */
 const CHARACTER = 0.62;
 /** Longest token at the edge, in characters. */
@@ -28,7 +31,8 @@ export const axisNumber = (index: number): string => (index === 0 ? '' : String(
 
 /**
  * What stands around the maps: tokens (as many as find room) at the left and below, layers further left, heads above,
- * and over each key/value group a band of its colour, which runs on between the maps as a faint ground.
+ * and over each key/value group a band of its colour, which runs on around the maps, never within them, as a faint
+ * ground.
  */
 export function edgeLabels(grid: Grid): { shapes: object[]; annotations: object[]; left: number; below: number } {
   const { tokens, layers, cell } = grid;
@@ -47,7 +51,7 @@ export function edgeLabels(grid: Grid): { shapes: object[]; annotations: object[
       xref: 'paper',
       x: 0,
       xanchor: 'right',
-      xshift: -2,
+      xshift: -4,
       yref: `y${axisNumber(row)}`,
       y: position,
       yanchor: 'middle',
@@ -75,7 +79,7 @@ export function edgeLabels(grid: Grid): { shapes: object[]; annotations: object[
       yref: 'paper',
       y: 0,
       yanchor: 'top',
-      yshift: -2,
+      yshift: -4,
     })),
   );
   return {
@@ -127,24 +131,34 @@ function headLabels({ columns, heads, kvHeads, cell }: Grid): object[] {
   return [...singles, ...groups];
 }
 
-function groupShapes({ columns, heads, kvHeads, plotHeight }: Grid): object[] {
+function groupShapes({ columns, rows, heads, kvHeads, plotWidth, plotHeight }: Grid): object[] {
   const groupSize = heads / kvHeads;
+  const [rimX, rimY] = [SIZE.rim / plotWidth, SIZE.rim / plotHeight];
   const foot = 1 + SIZE.headRoom / plotHeight;
   return Array.from({ length: kvHeads }, (_, group) => {
-    const x = { x0: columns[group * groupSize][0], x1: columns[(group + 1) * groupSize - 1][1] };
-    const rectangle = {
-      type: 'rect',
-      xref: 'paper',
-      yref: 'paper',
-      ...x,
-      fillcolor: colorOf(group),
-      line: { width: 0 },
-    };
+    const ofGroup = columns.slice(group * groupSize, (group + 1) * groupSize);
+    const [x0, x1] = [ofGroup[0][0], ofGroup[groupSize - 1][1]];
+    const style = { xref: 'paper', yref: 'paper', fillcolor: colorOf(group), line: { width: 0 } };
+    const maps = rows.flatMap(([top, bottom]) =>
+      ofGroup.map(([left, right]) => rectangle(left, 1 - bottom, right, 1 - top)),
+    );
     return [
-      { ...rectangle, y0: Number(foot.toFixed(5)), y1: Number((foot + SIZE.band / plotHeight).toFixed(5)) },
-      { ...rectangle, y0: 0, y1: 1, opacity: 0.12, layer: 'below' },
+      { ...style, type: 'rect', x0, x1, y0: rounded(foot), y1: rounded(foot + SIZE.band / plotHeight) },
+      {
+        ...style,
+        type: 'path',
+        path: [rectangle(x0 - rimX, -rimY, x1 + rimX, 1 + rimY), ...maps].join(''),
+        fillrule: 'evenodd',
+        opacity: 0.2,
+        layer: 'below',
+      },
     ];
   }).flat();
 }
+
+const rounded = (share: number): number => Number(share.toFixed(5));
+
+const rectangle = (x0: number, y0: number, x1: number, y1: number): string =>
+  `M${rounded(x0)},${rounded(y0)}H${rounded(x1)}V${rounded(y1)}H${rounded(x0)}Z`;
 
 const colorOf = (group: number): string => CATEGORICAL[group % CATEGORICAL.length];

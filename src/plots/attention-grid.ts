@@ -1,9 +1,10 @@
 import { OptionError } from '../base/errors.js';
 import { axisNumber, edgeLabels } from './attention-grid-labels.js';
-import { checkHeads, kvHeadOf, percentRows } from './attention-pattern.js';
+import { checkHeads, kvHeadOf, percentRows, shareBar } from './attention-pattern.js';
 import { figureOf, type Figure, type FigureOptions } from './figure.js';
+import { counted } from './numbers.js';
 import { checkWhole } from './rows.js';
-import { NO_VALUE, SEQUENTIAL } from './theme.js';
+import { NO_VALUE, SHARES } from './theme.js';
 import { checkTokens, tokenText } from './token-text.js';
 
 /** The attention of all heads over a text. */
@@ -70,11 +71,11 @@ export function plotAttentionGrid(input: AttentionGridInput, { title }: FigureOp
   const rows = stretches(layers.map((_, row) => (row === 0 ? 0 : SIZE.rowGap / plotHeight)));
   const labels = tokens.map(tokenText);
   const axes = axesOf(columns, rows, labels);
-  const edge = edgeLabels({ tokens, layers, heads, kvHeads, cell, columns, plotHeight });
+  const edge = edgeLabels({ tokens, layers, heads, kvHeads, cell, columns, rows, plotWidth: width, plotHeight });
   return figureOf({
     title: title ?? `Attention of all ${layers.length * heads} heads`,
     subtitle:
-      `${layers.length} layers × ${heads} heads in ${kvHeads} key/value groups; ` +
+      `${counted(layers.length, 'layer')} × ${counted(heads, 'head')} in ${counted(kvHeads, 'key/value group')}; ` +
       'in each map rows are queries, columns the keys that they look at',
     data: layers.flatMap((layer, row) =>
       Array.from({ length: heads }, (_, head) => ({
@@ -96,11 +97,9 @@ export function plotAttentionGrid(input: AttentionGridInput, { title }: FigureOp
       coloraxis: {
         cmin: 0,
         cmax: 100,
-        colorscale: SEQUENTIAL,
+        colorscale: SHARES,
         colorbar: {
-          title: { text: 'attention / %', side: 'right' },
-          thickness: 12,
-          outlinewidth: 0,
+          ...shareBar,
           len: Math.min(1, 400 / plotHeight),
           y: 1,
           yanchor: 'top',

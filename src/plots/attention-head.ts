@@ -1,7 +1,7 @@
-import { percentRows } from './attention-pattern.js';
+import { percentRows, shareBar } from './attention-pattern.js';
 import { figureOf, type Figure, type FigureOptions } from './figure.js';
 import { checkWhole } from './rows.js';
-import { FONT, NO_VALUE, SEQUENTIAL } from './theme.js';
+import { FONT, NO_VALUE, SHARES } from './theme.js';
 import { checkTokens, tokenText } from './token-text.js';
 
 /** One head's attention over a text. */
@@ -59,12 +59,12 @@ export function plotAttentionHead(
         z,
         zmin: 0,
         zmax: 100,
-        colorscale: SEQUENTIAL,
+        colorscale: SHARES,
         xgap: 1,
         ygap: 1,
         hoverongaps: false,
         hovertemplate: '%{y} → %{x}: %{z:.1f} %<extra></extra>',
-        colorbar: { title: { text: 'attention / %', side: 'right' }, thickness: 14, len: 1, outlinewidth: 0 },
+        colorbar: { ...shareBar, len: 1 },
       },
     ],
     layout: {

@@ -40,3 +40,12 @@ export function percentRows(pattern: Float32Array, tokens: number, decimals: num
     return Array.from(row.subarray(0, end), (weight) => Number((weight * 100).toFixed(decimals)));
   });
 }
+
+/** A colour bar for weights in percent. */
+export const shareBar: object = {
+  title: { text: 'attention / %', side: 'right', font: { size: 12 } },
+  tickvals: [0, 25, 50, 75, 100],
+  thickness: 12,
+  ypad: 0,
+  outlinewidth: 0,
+};

@@ -3,6 +3,8 @@ export { plotAttentionHead, type AttentionHeadInput } from './attention-head.js'
 export { plotDistributions, type DistributionItem } from './distributions.js';
 export { plotErrorOverDepth, type PointErrorRow } from './error-over-depth.js';
 export { Figure, jupyterDisplay, PLOTLY_MIME, type FigureOptions, type FigureSpec } from './figure.js';
+export { plotGraph, type GraphInput, type GraphNodeLike } from './graph.js';
+export { plotHeads, type HeadsInput } from './heads.js';
 export { plotKlPerPosition, type PositionKlRow } from './kl-per-position.js';
 export { plotMemory, type MemoryBarRow } from './memory.js';
 export { plotQuantizationError } from './quantization-error.js';

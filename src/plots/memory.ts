@@ -1,7 +1,7 @@
 import { figureOf, type Figure, type FigureOptions } from './figure.js';
 import { bytesInWords } from './numbers.js';
 import { numberIn, orNull, readRows, text, type TableLike } from './rows.js';
-import { CATEGORICAL } from './theme.js';
+import { CATEGORICAL, textOn } from './theme.js';
 import { plainText } from './token-text.js';
 
 /** Memory held by one kind of thing. */
@@ -47,6 +47,7 @@ export function plotMemory(input: readonly MemoryBarRow[] | TableLike, { title }
         x: bytes.map((count) => Number((count / unit).toPrecision(5))),
         text: bytes.map((count) => (count < TOO_SHORT * longest ? '' : bytesInWords(count))),
         textposition: 'inside',
+        insidetextfont: { color: textOn(CATEGORICAL[i % CATEGORICAL.length]) },
         insidetextanchor: 'middle',
         textangle: 0,
         customdata: bytes.map(bytesInWords),

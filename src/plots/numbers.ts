@@ -11,6 +11,9 @@ export function inWords(value: number, digits: number = 3): string {
   return written.replaceAll('-', '−');
 }
 
+/** "1 layer", "6 layers". */
+export const counted = (count: number, thing: string): string => `${count} ${thing}${count === 1 ? '' : 's'}`;
+
 /** Bytes to read, in binary units. */
 export function bytesInWords(bytes: number): string {
   const units = ['bytes', 'KiB', 'MiB', 'GiB', 'TiB'];

@@ -29,6 +29,12 @@ export const SEQUENTIAL: readonly [number, string][] = evenly([
   '#08306B',
 ]);
 
+/**
+ * The same for shares that add up to 1, most of which are small: the place of a colour is its square, so that 1 % looks
+ * unlike 0 and 50 % unlike 100 %.
+ */
+export const SHARES: readonly [number, string][] = SEQUENTIAL.map(([at, color]) => [Number((at * at).toFixed(4)), color]);
+
 /** Signed values, white at 0, blue below, red above: ColorBrewer's "RdBu", safe for red-green blindness. */
 export const DIVERGING: readonly [number, string][] = evenly([
   '#053061',
@@ -55,6 +61,12 @@ export const FONT = {
   color: '#24292F',
   muted: '#5B6570',
 };
+
+/** White, or the text's own colour on a ground of more than half of white's luminance (Rec. 601). */
+export function textOn(color: string): string {
+  const [red, green, blue] = [1, 3, 5].map((at) => parseInt(color.slice(at, at + 2), 16));
+  return 0.299 * red + 0.587 * green + 0.114 * blue > 127.5 ? FONT.color : '#FFFFFF';
+}
 
 const AXIS = {
   automargin: true,

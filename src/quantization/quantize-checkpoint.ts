@@ -1,14 +1,16 @@
 import { readdir, readFile, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { CheckpointError, OptionError } from '../base/errors.js';
-import { breather } from '../base/event-loop.js';
+import { breather, type Breathe } from '../base/event-loop.js';
+import { checkOptionNames } from '../base/options.js';
+import { VERSION } from '../base/version.js';
 import { openCheckpoint, type Checkpoint } from '../checkpoint/checkpoint.js';
 import { layerModules, type ModuleSpec } from '../checkpoint/names.js';
 import { awqGemmObstacle, packAwqGemm, type AwqGemmTensors } from '../checkpoint/pack-awq.js';
 import { writeSafetensors, type TensorToWrite } from '../checkpoint/safetensors.js';
 import { writeFolder } from './output-folder.js';
 import { quantizeMatrix } from './quantize-matrix.js';
-import { QuantizationResult, type QuantizedMatrix } from './result.js';
+import { QuantizationResult, type QuantizationRecord, type QuantizedMatrix } from './result.js';
 
 export interface QuantizeOptions {
   /** 'rtn' (default): round to nearest; see `quantizeRtn`. */
@@ -50,7 +52,8 @@ export async function quantizeCheckpoint(
   output: string,
   options: QuantizeOptions = {},
 ): Promise<QuantizationResult> {
-  const { method, bits, groupSize } = checkOptions(options);
+  const recipe = checkOptions(options);
+  const { groupSize } = recipe;
   const checkpoint = await openCheckpoint(input, { signal: options.signal });
   try {
     const linears = Array.from({ length: checkpoint.config.numHiddenLayers }, (_, i) =>
@@ -69,17 +72,20 @@ export async function quantizeCheckpoint(
       }
       await writeSafetensors(join(folder, 'model.safetensors'), tensors, { format: 'pt' }, options);
     });
-    return run.result({ path: output, method, bits, groupSize }, linears);
+    return run.result(output, linears, {
+      model: basename(checkpoint.path),
+      hash: await checkpoint.hash(),
+      ...recipe,
+      versions: { nibblelens: VERSION, node: process.versions.node },
+    });
   } finally {
     await checkpoint.close();
   }
 }
 
-function checkOptions({ method = 'rtn', bits = 4, groupSize = 128 }: QuantizeOptions): {
-  method: 'rtn';
-  bits: 4;
-  groupSize: number;
-} {
+function checkOptions(options: QuantizeOptions): { method: 'rtn'; bits: 4; groupSize: number } {
+  checkOptionNames(options, ['method', 'bits', 'groupSize', 'signal', 'onProgress'], 'option of quantizeCheckpoint');
+  const { method = 'rtn', bits = 4, groupSize = 128 } = options;
   if (method !== 'rtn') throw new OptionError({ thing: 'method', found: method, expected: 'rtn' });
   if (bits !== 4) throw new OptionError({ thing: 'bits', found: bits, expected: '4' });
   if (!Number.isInteger(groupSize) || groupSize < LEAST_GROUP) {
@@ -117,7 +123,7 @@ async function quantizedConfig(folder: string, groupSize: number): Promise<strin
 class QuantizationRun {
   readonly #checkpoint: Checkpoint;
   readonly #groupSize: number;
-  readonly #breathe: () => Promise<void>;
+  readonly #breathe: Breathe;
   readonly #matrices = new Map<string, QuantizedMatrix>();
   #squaredError = 0;
   #squaredNorm = 0;
@@ -158,20 +164,17 @@ class QuantizationRun {
         name: tensor.name,
         dtype: tensor.dtype,
         shape: tensor.shape,
-        data: () => this.#checkpoint.bytesOf(tensor),
+        data: () => this.#checkpoint.bytesOf(tensor, this.#breathe),
       }));
   }
 
-  result(
-    about: { path: string; method: string; bits: number; groupSize: number },
-    linears: readonly ModuleSpec[],
-  ): QuantizationResult {
+  result(path: string, linears: readonly ModuleSpec[], record: QuantizationRecord): QuantizationResult {
     const matrices = linears.flatMap(({ name }) => this.#matrices.get(name) ?? []);
-    return new QuantizationResult(about, matrices, relativeError(this.#squaredError, this.#squaredNorm));
+    return new QuantizationResult(path, matrices, relativeError(this.#squaredError, this.#squaredNorm), record);
   }
 
   async #quantize({ name }: ModuleSpec): Promise<AwqGemmTensors> {
-    const { weight } = this.#checkpoint.linear(name);
+    const { weight } = await this.#checkpoint.linear(name, this.#breathe);
     if (weight.kind === 'packed')
       throw new CheckpointError({ thing: name, found: 'packed', expected: 'float weights' });
     const quantization = quantizeMatrix(weight, this.#groupSize, this.#breathe);
@@ -186,7 +189,7 @@ class QuantizationRun {
         cause,
       });
     });
-    const packed = packAwqGemm(storage);
+    const packed = await packAwqGemm(storage, this.#breathe);
     const bytes = packed.qweight.byteLength + packed.qzeros.byteLength + packed.scales.byteLength;
     const { outFeatures, inFeatures } = weight;
     this.#matrices.set(name, {

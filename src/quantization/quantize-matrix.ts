@@ -1,9 +1,10 @@
+import type { Breathe } from '../base/event-loop.js';
 import { dequantize } from '../matrix/dequantize.js';
 import { groupsPerRow, packedRowBytes, type DenseStorage, type PackedStorage } from '../matrix/storage.js';
 import { quantizeRtn } from './rtn.js';
 
 /** Weights quantised between two breaths. */
-const CHUNK = 2 ** 18;
+const CHUNK = 2 ** 16;
 
 /** A quantised matrix and how far it is from the one that it stands for. */
 export interface MatrixQuantization {
@@ -17,7 +18,7 @@ export interface MatrixQuantization {
 export async function quantizeMatrix(
   matrix: DenseStorage,
   groupSize: number,
-  breathe: () => Promise<void>,
+  breathe: Breathe,
 ): Promise<MatrixQuantization> {
   const { outFeatures, inFeatures } = matrix;
   const rowBytes = packedRowBytes(inFeatures);
@@ -31,7 +32,7 @@ export async function quantizeMatrix(
     await breathe();
     const to = Math.min(from + rowsAtOnce, outFeatures);
     const weights = dequantize(matrix, [from, to]);
-    const part = quantizeRtn(weights, to - from, inFeatures, groupSize);
+    const part = quantizeRtn(weights, to - from, inFeatures, groupSize, from);
     codes.set(part.codes, from * rowBytes);
     scales.set(part.scales, from * groups);
     if (part.zeros) zeros.set(part.zeros, from * groups);
@@ -41,17 +42,6 @@ export async function quantizeMatrix(
       squaredNorm += weights[i] ** 2;
     }
   }
-  const storage: PackedStorage = {
-    kind: 'packed',
-    bits: 4,
-    outFeatures,
-    inFeatures,
-    groupSize,
-    rowBytes,
-    codes,
-    scales,
-    zeros,
-    offsets: null,
-  };
-  return { storage, squaredError, squaredNorm };
+  const sizes = { kind: 'packed', bits: 4, outFeatures, inFeatures, groupSize, rowBytes } as const;
+  return { storage: { ...sizes, codes, scales, zeros, offsets: null }, squaredError, squaredNorm };
 }

@@ -12,28 +12,28 @@ export interface QuantizedMatrix {
   readonly bitsPerWeight: number;
 }
 
+/** How a quantised checkpoint came about: enough to get it again. */
+export interface QuantizationRecord {
+  /** Name of the float checkpoint's folder. */
+  readonly model: string;
+  /** Hash of its contents; see `Checkpoint.hash`. */
+  readonly hash: string;
+  readonly method: 'rtn';
+  readonly bits: 4;
+  readonly groupSize: number;
+  readonly versions: { readonly nibblelens: string; readonly node: string };
+}
+
 /** What `quantizeCheckpoint` wrote. */
 export class QuantizationResult {
-  readonly path: string;
-  readonly method: string;
-  readonly bits: number;
-  readonly groupSize: number;
-  readonly matrices: readonly QuantizedMatrix[];
-  /** Over all quantised matrices together. */
-  readonly relativeError: number;
-
   constructor(
-    about: { path: string; method: string; bits: number; groupSize: number },
-    matrices: readonly QuantizedMatrix[],
-    relativeError: number,
-  ) {
-    this.path = about.path;
-    this.method = about.method;
-    this.bits = about.bits;
-    this.groupSize = about.groupSize;
-    this.matrices = matrices;
-    this.relativeError = relativeError;
-  }
+    /** Folder of the INT4 checkpoint. */
+    readonly path: string,
+    readonly matrices: readonly QuantizedMatrix[],
+    /** Over all quantised matrices together. */
+    readonly relativeError: number,
+    readonly record: QuantizationRecord,
+  ) {}
 
   /** One row per matrix. */
   toTable(): ColumnTable {

@@ -15,6 +15,7 @@ const LEAST_RANGE = 1e-5;
  * with min ≤ 0 ≤ max, so that z is a code and zero is exact. Codes are chosen for the scale as it is stored. Ties go to
  * even, as in torch; the recipe is AutoAWQ's `pseudo_quantize_tensor`, with the range widened to hold 0 as GPTQ does.
  * @param weights [outFeatures, inFeatures]
+ * @param firstRow number of the first output, where these are some of a matrix; errors name it
  * @throws ShapeError if sizes do not fit; OptionError for a weight that is not finite or a range beyond float16.
  */
 export function quantizeRtn(
@@ -22,6 +23,7 @@ export function quantizeRtn(
   outFeatures: number,
   inFeatures: number,
   groupSize: number,
+  firstRow: number = 0,
 ): PackedStorage {
   if (weights.length !== outFeatures * inFeatures) {
     throw new ShapeError({ thing: 'weights', found: weights.length, expected: `${outFeatures} × ${inFeatures}` });
@@ -37,13 +39,13 @@ export function quantizeRtn(
       let [min, max] = [0, 0];
       for (let i = start; i < end; i++) {
         const weight = weights[i];
-        if (!Number.isFinite(weight)) throw badWeight(weight, n, i - n * inFeatures);
+        if (!Number.isFinite(weight)) throw badWeight(weight, firstRow + n, i - n * inFeatures);
         if (weight < min) min = weight;
         else if (weight > max) max = weight;
       }
       const bits = f32ToF16(Math.max(max - min, LEAST_RANGE) / LARGEST_CODE);
       const scale = f16ToF32(bits);
-      if (!Number.isFinite(scale)) throw badWeight(max - min, n, g * groupSize);
+      if (!Number.isFinite(scale)) throw badWeight(max - min, firstRow + n, g * groupSize);
       const zero = clampToCode(-roundHalfEven(Math.fround(min / scale)));
       scales[n * groups + g] = bits;
       zeros[n * groups + g] = zero;

@@ -1,6 +1,7 @@
+import type { Breathe } from '../base/event-loop.js';
 import type { AddedToken } from './added-tokens.js';
 import { collapseSpaces, prepend, replaceLiteral, type Rewrite } from './aligned-text.js';
-import type { PieceText } from './piece-text.js';
+import { cachedById, type PieceText } from './piece-text.js';
 import { SentencePieceBpe } from './sentencepiece-bpe.js';
 import { PIECE_TYPE, parseSentencePieceModel, type SentencePieceModel } from './sentencepiece-model.js';
 import type { TokenizerSettings } from './settings.js';
@@ -13,16 +14,15 @@ import { Vocabulary } from './vocabulary.js';
  * The tokenizer of a SentencePiece file. As in transformers' `LlamaTokenizer`, BOS is put first and EOS nowhere
  * unless `add_bos_token` and `add_eos_token` say otherwise, and control pieces written out in a text are parsed.
  */
-export function tokenizerFromSentencePiece(
+export async function tokenizerFromSentencePiece(
   bytes: Uint8Array,
   file: string,
   settings: TokenizerSettings,
-): SubwordTokenizer {
-  const model = parseSentencePieceModel(bytes, file);
-  const vocabulary = new Vocabulary([
-    ...model.pieces.map((piece, id) => [piece, id] as const),
-    ...settings.addedTokens.map(({ content, id }) => [content, id] as const),
-  ]);
+  breathe: Breathe,
+): Promise<SubwordTokenizer> {
+  const model = await parseSentencePieceModel(bytes, file, breathe);
+  const pieces = model.pieces.map((piece, id) => [piece, id] as const);
+  const vocabulary = await Vocabulary.of(pieces, settings.addedTokens, breathe);
   const orNull = (id: number): number | null => (id < 0 ? null : id);
   const bosId = resolveId(vocabulary, settings.bosToken, orNull(model.bosId), settings.configBosId);
   const eosId = resolveId(vocabulary, settings.eosToken, orNull(model.eosId), settings.configEosId);
@@ -79,20 +79,10 @@ function rewriteOf(model: SentencePieceModel, addsPrefix: boolean, everySegment:
 
 function pieceTextOf(model: SentencePieceModel, vocabulary: Vocabulary, addsPrefix: boolean): PieceText {
   const encoder = new TextEncoder();
-  const cache = new Map<number, Uint8Array>();
   const read = (id: number): Uint8Array => {
     const token = vocabulary.tokens[id] ?? '';
     if (model.types[id] === PIECE_TYPE.byte) return Uint8Array.of(Number.parseInt(token.slice(3, 5), 16));
     return encoder.encode(token.replaceAll(SPACE_SIGN, ' '));
   };
-  return {
-    bytesOf(id) {
-      const known = cache.get(id);
-      if (known) return known;
-      const bytes = read(id);
-      if (id < vocabulary.size) cache.set(id, bytes);
-      return bytes;
-    },
-    leadingSpaces: { count: addsPrefix ? 1 : 0, within: 'text' },
-  };
+  return { bytesOf: cachedById(read, vocabulary.size), leadingSpaces: { count: addsPrefix ? 1 : 0, within: 'text' } };
 }

@@ -1,7 +1,7 @@
 import { byteOfToken, bytesOfCharacters } from './byte-characters.js';
 import type { JsonField } from './json-field.js';
 import { prependScheme } from './json-pre-tokenizer.js';
-import type { LeadingSpaces, PieceText } from './piece-text.js';
+import { cachedById, type LeadingSpaces, type PieceText } from './piece-text.js';
 import { SPACE_SIGN } from './subword-model.js';
 import type { Vocabulary } from './vocabulary.js';
 
@@ -36,17 +36,7 @@ export function parseDecoder(field: JsonField, vocabulary: Vocabulary, addedIds:
     if (byte >= 0) return Uint8Array.of(byte);
     return encoder.encode(rules.replacements.reduce((text, [from, to]) => text.replaceAll(from, to), token));
   };
-  const cache = new Map<number, Uint8Array>();
-  return {
-    bytesOf(id) {
-      const known = cache.get(id);
-      if (known) return known;
-      const bytes = read(id);
-      if (id < vocabulary.size) cache.set(id, bytes);
-      return bytes;
-    },
-    leadingSpaces: rules.leadingSpaces,
-  };
+  return { bytesOf: cachedById(read, vocabulary.size), leadingSpaces: rules.leadingSpaces };
 }
 
 function readStep(step: JsonField, rules: DecoderRules): void {
@@ -66,7 +56,7 @@ function readStep(step: JsonField, rules: DecoderRules): void {
     case 'Replace': {
       const pattern = step.get('pattern').get('String');
       if (pattern.string() === '') pattern.fail('some text');
-      rules.replacements.push([pattern.string(), step.get('content').string()]);
+      rules.replacements.push([pattern.string(), step.get('content').insertion()]);
       break;
     }
     case 'Strip':

@@ -1,5 +1,8 @@
 import { TokenizerError } from '../base/errors.js';
 
+/** Those in use have one or two characters. */
+const LONGEST_INSERTION = 32;
+
 /** A value inside a parsed JSON file that knows where it stands, so that every complaint names file and field. */
 export class JsonField {
   constructor(
@@ -31,6 +34,12 @@ export class JsonField {
   string(): string {
     if (typeof this.value !== 'string') this.fail('a string');
     return this.value;
+  }
+
+  /** A string that a file puts in place of another: a long one, over and over, would make any text huge. */
+  insertion(): string {
+    const text = this.string();
+    return text.length <= LONGEST_INSERTION ? text : this.fail(`at most ${LONGEST_INSERTION} characters`);
   }
 
   boolean(): boolean {

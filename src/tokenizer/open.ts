@@ -1,6 +1,7 @@
 import { stat } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { OptionError, TokenizerError } from '../base/errors.js';
+import { breather } from '../base/event-loop.js';
 import { tokenizerFromSentencePiece } from './from-sentencepiece.js';
 import { tokenizerFromJson } from './from-tokenizer-json.js';
 import { readSettings, readTokenizerFile } from './settings.js';
@@ -9,6 +10,7 @@ import type { Tokenizer } from './tokenizer.js';
 export interface OpenTokenizerOptions {
   /** Which file to take where both are there; `tokenizer.json` by default. */
   prefer?: 'tokenizer.json' | 'tokenizer.model';
+  signal?: AbortSignal;
 }
 
 /** Files that tell of a tokenizer which cannot be read, and of what kind it is. */
@@ -25,13 +27,13 @@ const OTHER_KINDS: readonly (readonly [file: string, kind: string])[] = [
  * @throws TokenizerError if the folder has none, or a file is damaged or of a kind that is not supported.
  */
 export async function openTokenizer(directory: string, options: OpenTokenizerOptions = {}): Promise<Tokenizer> {
-  const { prefer = 'tokenizer.json' } = options;
+  const { prefer = 'tokenizer.json', signal } = options;
   if (prefer !== 'tokenizer.json' && prefer !== 'tokenizer.model') {
     throw new OptionError({ thing: 'option prefer', found: prefer, expected: 'tokenizer.json or tokenizer.model' });
   }
   const names = [prefer, 'tokenizer.json', 'tokenizer.model'];
   for (const name of names) {
-    if (await isFile(join(directory, name))) return openTokenizerFile(join(directory, name));
+    if (await isFile(join(directory, name))) return openTokenizerFile(join(directory, name), { signal });
   }
   const isFolder = await stat(directory).then((entry) => entry.isDirectory(), () => false);
   let found = isFolder ? 'neither' : 'no such folder';
@@ -41,16 +43,17 @@ export async function openTokenizer(directory: string, options: OpenTokenizerOpt
 }
 
 /** Opens one tokenizer file, `….json` or `….model`, with the settings of the folder that it lies in. */
-export async function openTokenizerFile(path: string): Promise<Tokenizer> {
+export async function openTokenizerFile(path: string, options: { signal?: AbortSignal } = {}): Promise<Tokenizer> {
+  const breathe = breather(options.signal);
   const bytes = await readTokenizerFile(path);
-  const settings = await readSettings(dirname(path));
-  if (basename(path).endsWith('.json')) return tokenizerFromJson(bytes, path, settings);
+  const settings = await readSettings(dirname(path), breathe);
+  if (basename(path).endsWith('.json')) return tokenizerFromJson(bytes, path, settings, breathe);
   const kind = otherKindOf(bytes);
   if (kind !== null) {
     const expected = 'a SentencePiece model';
     throw new TokenizerError({ thing: 'kind of tokenizer', found: kind, expected, where: path });
   }
-  return tokenizerFromSentencePiece(bytes, path, settings);
+  return tokenizerFromSentencePiece(bytes, path, settings, breathe);
 }
 
 /** Tells files by their first bytes that are no SentencePiece model, or null. */

@@ -15,6 +15,18 @@ export interface PieceText {
   readonly leadingSpaces: LeadingSpaces;
 }
 
+/** Remembers the bytes of the ids of a vocabulary. */
+export function cachedById(read: (id: number) => Uint8Array, vocabSize: number): (id: number) => Uint8Array {
+  const cache = new Map<number, Uint8Array>();
+  return (id) => {
+    const known = cache.get(id);
+    if (known) return known;
+    const bytes = read(id);
+    if (id < vocabSize) cache.set(id, bytes);
+    return bytes;
+  };
+}
+
 /** Decodes ids one by one: bytes of a character that is not complete yet are held back. */
 export class PieceStream implements TokenStream {
   readonly #pieces: PieceText;

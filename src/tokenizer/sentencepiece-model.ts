@@ -1,9 +1,13 @@
 import { TokenizerError } from '../base/errors.js';
+import type { Breathe } from '../base/event-loop.js';
 import { byteOfToken } from './byte-characters.js';
 import { ProtobufReader } from './protobuf.js';
 
 /** `ModelProto.SentencePiece.Type` of sentencepiece_model.proto. */
 export const PIECE_TYPE = { normal: 1, unknown: 2, control: 3, userDefined: 4, unused: 5, byte: 6 } as const;
+
+/** Pieces read between two breaths. */
+const PIECES_PER_BREATH = 1024;
 
 const MODEL_TYPES = ['', 'unigram', 'BPE', 'word', 'char'];
 
@@ -28,7 +32,11 @@ export interface SentencePieceModel {
  * src/sentencepiece_model.proto).
  * @throws TokenizerError if it is damaged, not of the BPE kind, or normalises text by a character map.
  */
-export function parseSentencePieceModel(bytes: Uint8Array, file: string): SentencePieceModel {
+export async function parseSentencePieceModel(
+  bytes: Uint8Array,
+  file: string,
+  breathe: Breathe,
+): Promise<SentencePieceModel> {
   const fail = (thing: string, found: unknown, expected: string): never => {
     throw new TokenizerError({ thing, found, expected, where: file });
   };
@@ -46,6 +54,7 @@ export function parseSentencePieceModel(bytes: Uint8Array, file: string): Senten
       pieces.push(piece.text);
       scores.push(piece.score);
       types.push(piece.type);
+      if (pieces.length % PIECES_PER_BREATH === 0) await breathe();
     } else if (field.number === 2) {
       parseTrainerSpec(field.value, file, trainer);
     } else if (field.number === 3) {
@@ -60,6 +69,7 @@ export function parseSentencePieceModel(bytes: Uint8Array, file: string): Senten
   if (normalizer.charsmap > 0) {
     fail('SentencePiece normaliser', `a character map of ${normalizer.charsmap} bytes`, 'none (identity), as in LLaMA');
   }
+  await breathe();
   checkPieces(pieces, types, trainer.byteFallback, fail);
   const special = (id: number): number => (id >= 0 && id < pieces.length ? id : -1);
   return {

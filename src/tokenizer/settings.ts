@@ -1,12 +1,16 @@
 import { readFile, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { TokenizerError } from '../base/errors.js';
+import type { Breathe } from '../base/event-loop.js';
 import type { AddedToken } from './added-tokens.js';
 import { isRecord, JsonField } from './json-field.js';
+import { parseJsonText } from './json-text.js';
 import { ID_LIMIT } from './vocabulary.js';
 
 /** Tokenizer files larger than this are not read: the largest in use have some 40 MB. */
 const LARGEST_FILE = 256 * 2 ** 20;
+/** Bytes decoded between two breaths. */
+const PIECE = 2 ** 20;
 
 /** What the small files beside the vocabulary say; null or undefined where they say nothing. */
 export interface TokenizerSettings {
@@ -47,21 +51,32 @@ export async function readTokenizerFile(path: string): Promise<Uint8Array> {
 }
 
 /** Parses the bytes of a JSON file. */
-export function parseJson(bytes: Uint8Array, file: string): JsonField {
+export async function parseJson(bytes: Uint8Array, file: string, breathe: Breathe): Promise<JsonField> {
   try {
-    return new JsonField(JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes)), '', file);
+    return new JsonField(await parseJsonText(await decoded(bytes, breathe), breathe), '', file);
   } catch (cause) {
-    const found = cause instanceof Error ? cause.message.slice(0, 120) : String(cause);
+    if (!(cause instanceof SyntaxError || cause instanceof TypeError)) throw cause;
+    const found = cause.message.slice(0, 120);
     throw new TokenizerError({ thing: 'content of the file', found, expected: 'JSON in UTF-8', where: file, cause });
   }
 }
 
+async function decoded(bytes: Uint8Array, breathe: Breathe): Promise<string> {
+  const decoder = new TextDecoder('utf-8', { fatal: true });
+  const parts: string[] = [];
+  for (let at = 0; at < bytes.length; at += PIECE) {
+    await breathe();
+    parts.push(decoder.decode(bytes.subarray(at, at + PIECE), { stream: true }));
+  }
+  return parts.join('') + decoder.decode();
+}
+
 /** Reads `tokenizer_config.json`, `special_tokens_map.json`, `added_tokens.json` and the model's ids, where present. */
-export async function readSettings(directory: string): Promise<TokenizerSettings> {
+export async function readSettings(directory: string, breathe: Breathe): Promise<TokenizerSettings> {
   const read = async (name: string): Promise<JsonField> => {
     const path = join(directory, name);
     const isThere = await stat(path).then((entry) => entry.isFile(), () => false);
-    const field = isThere ? parseJson(await readTokenizerFile(path), path) : new JsonField({}, '', path);
+    const field = isThere ? await parseJson(await readTokenizerFile(path), path, breathe) : new JsonField({}, '', path);
     field.record();
     return field;
   };

@@ -66,13 +66,12 @@ describe('nibblelens generate', { concurrency: 2 }, () => {
       /^prompt tokens +\d+$/m,
       /^generated tokens +12$/m,
       /^time to first token +[\d.]+ m?s$/m,
-      /^prefill +[\d.]+ tokens\/s$/m,
-      /^decode +[\d.]+ tokens\/s$/m,
-      /^per token +[\d.]+ ms$/m,
+      /^prefill +[\d.]+ tok\/s$/m,
+      /^decode +[\d.]+ tok\/s$/m,
+      /^ms per token +[\d.]+$/m,
       /^total time +[\d.]+ m?s$/m,
       /^peak memory +\d+ MB$/m,
       /^stopped by +max tokens$/m,
-      /^seed +3$/m,
     ]) {
       assert.match(stdout, line);
     }
@@ -145,7 +144,7 @@ describe('nibblelens generate', { concurrency: 2 }, () => {
   test('a token of another vocabulary is refused', async () => {
     const { status, stderr } = await nibblelens(['generate', '--prompt', PROMPT, '--stop-id', '99999999']);
     assert.equal(status, 2);
-    assert.match(stderr, /^nibblelens: id in stopIds: found 99999999, expected [^\n]+\n$/);
+    assert.match(stderr, /^nibblelens error: id in stopIds: found 99999999, expected [^\n]+\n$/);
   });
 
   test('the log is on standard error, as lines of JSON where that is asked for', async () => {

@@ -14,14 +14,20 @@ export interface Situation {
   readonly input?: string | Uint8Array;
   readonly env?: Readonly<Record<string, string>>;
   readonly cwd?: string;
+  /** Lines of a POSIX shell that run the command as "$@", for redirections. */
+  readonly shell?: string;
   /** Called with the running process and what it has written so far, at each piece of output. */
   readonly onOutput?: (child: ChildProcess, stdout: string) => void;
 }
 
-/** Runs the command line from its sources. */
-export function nibblelens(args: readonly string[], { input = '', env, cwd, onOutput }: Situation = {}): Promise<Outcome> {
-  const tsx = import.meta.resolve('tsx');
-  const child = spawn(process.execPath, ['--import', tsx, MAIN, ...args], { cwd, env: { ...process.env, ...env } });
+/** The command line, run from its sources. */
+export const COMMAND: readonly string[] = [process.execPath, '--import', import.meta.resolve('tsx'), MAIN];
+
+/** Runs the command line to its end. */
+export function nibblelens(args: readonly string[], { input = '', env, cwd, shell, onOutput }: Situation = {}): Promise<Outcome> {
+  const command = [...COMMAND, ...args];
+  const [file, ...rest] = shell === undefined ? command : ['sh', '-c', shell, 'sh', ...command];
+  const child = spawn(file as string, rest, { cwd, env: { ...process.env, ...env } });
   let stdout = '';
   let stderr = '';
   child.stdout.setEncoding('utf8').on('data', (text: string) => {

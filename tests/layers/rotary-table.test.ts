@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import type { RopeConfig } from '../../src/checkpoint/config.js';
-import { inverseFrequencies, rotaryTable } from '../../src/layers/rotary-table.js';
+import { growingRotaryTable, inverseFrequencies, rotaryTable } from '../../src/layers/rotary-table.js';
 import { missing, sharedPath } from '../support/shared.js';
 
 test('a table turns by position times frequency', () => {
@@ -78,4 +78,21 @@ test("the Llama 3.1 cache has torchtune's sum", { skip: missing('data/golden/tor
   );
   const sum = [...cos, ...sin].reduce((a, b) => a + b, 0);
   assert.ok(Math.abs(sum - golden.cos_sin_cache.sum) < 0.02, `${sum}`);
+});
+
+test('a growing table has the rows of a whole one as far as it was reached, and no more', () => {
+  const config = { type: 'llama3', theta: 5e5, factor: 8, lowFreqFactor: 1, highFreqFactor: 4, originalMaxPositionEmbeddings: 32 } as const;
+  const whole = rotaryTable(config, 16, 3000);
+  const growing = growingRotaryTable(config, 16, 3000);
+  assert.equal(growing.made, 0);
+  for (const end of [1, 1, 700, 5, 3000]) {
+    growing.reach?.(end);
+    const made: number = growing.made ?? 0;
+    assert.ok(made >= end && made <= 3000);
+    for (const name of ['cos', 'sin'] as const) {
+      assert.equal(growing[name].length, whole[name].length);
+      assert.deepEqual(growing[name].subarray(0, made * 8), whole[name].subarray(0, made * 8));
+      assert.ok(growing[name].subarray(made * 8).every((value) => value === 0));
+    }
+  }
 });

@@ -1,6 +1,7 @@
 import { describe, test } from 'node:test';
 import fc from 'fast-check';
-import { PAGE_POSITIONS, type AttentionSizes, type CachedPositions, type Past } from '../../src/native/native.js';
+import { PAGE_POSITIONS, type AttentionSizes, type Past } from '../../src/native/native.js';
+import { cached, longest, mixOf, scoresOf, softmaxOf } from './attention-support.js';
 import {
   addon,
   assertNear,
@@ -28,77 +29,6 @@ const sizesOf = fc
   })
   .map(({ group, ...rest }): AttentionSizes => ({ ...rest, heads: rest.kvHeads * group }));
 const pastLengths = fc.array(fc.constantFrom(0, 1, 5, 63, 64, 65, 130), { minLength: 3, maxLength: 3 });
-
-function cached(sizes: AttentionSizes, length: number, layer: number, random: () => number): CachedPositions {
-  const pageFloats = sizes.layers * 2 * sizes.kvHeads * PAGE_POSITIONS * sizes.dHead;
-  const pages = Array.from({ length: Math.ceil(length / PAGE_POSITIONS) }, () => floats(pageFloats, random, 1));
-  return { pages, length, layer };
-}
-
-/** The key (0) or value (1) of one head by key index, in the cache or after it. */
-function rowOf(sizes: AttentionSizes, past: Past, current: Float32Array, kind: 0 | 1, b: number, head: number, key: number) {
-  const { kvHeads, dHead, pos } = sizes;
-  const own = past?.[b];
-  const length = own?.length ?? 0;
-  if (own && key < length) {
-    const block = (own.layer * 2 + kind) * kvHeads + head;
-    const start = (block * PAGE_POSITIONS + (key % PAGE_POSITIONS)) * dHead;
-    return own.pages[Math.floor(key / PAGE_POSITIONS)].subarray(start, start + dHead);
-  }
-  const start = ((b * pos + key - length) * kvHeads + head) * dHead;
-  return current.subarray(start, start + dHead);
-}
-
-const longest = (past: Past): number => Math.max(0, ...(past ?? []).map(({ length }) => length));
-
-/** Scores [batch, head, pos, key] by the definition, in float64. */
-function scoresOf(q: Float32Array, k: Float32Array, sizes: AttentionSizes, past: Past): Float64Array {
-  const { batch, pos, heads, kvHeads, dHead } = sizes;
-  const keys = pos + longest(past);
-  const scores = new Float64Array(batch * heads * pos * keys).fill(-Infinity);
-  for (let b = 0; b < batch; b++) {
-    for (let h = 0; h < heads; h++) {
-      for (let t = 0; t < pos; t++) {
-        const query = q.subarray(((b * pos + t) * heads + h) * dHead, ((b * pos + t) * heads + h + 1) * dHead);
-        for (let key = 0; key <= (past?.[b].length ?? 0) + t; key++) {
-          const row = rowOf(sizes, past, k, 0, b, Math.floor(h / (heads / kvHeads)), key);
-          scores[((b * heads + h) * pos + t) * keys + key] = SCALE * inner(query, row);
-        }
-      }
-    }
-  }
-  return scores;
-}
-
-function softmaxOf(scores: Float64Array, columns: number): Float64Array {
-  const pattern = new Float64Array(scores.length);
-  for (let first = 0; first < scores.length; first += columns) {
-    const row = scores.subarray(first, first + columns);
-    const top = row.reduce((most, value) => Math.max(most, value));
-    const sum = row.reduce((total, value) => total + Math.exp(value - top), 0);
-    row.forEach((value, i) => (pattern[first + i] = Math.exp(value - top) / sum));
-  }
-  return pattern;
-}
-
-/** z [batch, pos, head, d_head] by the definition, in float64. */
-function mixOf(pattern: Float64Array, v: Float32Array, sizes: AttentionSizes, past: Past): Float64Array {
-  const { batch, pos, heads, kvHeads, dHead } = sizes;
-  const keys = pos + longest(past);
-  const z = new Float64Array(batch * pos * heads * dHead);
-  for (let b = 0; b < batch; b++) {
-    for (let h = 0; h < heads; h++) {
-      for (let t = 0; t < pos; t++) {
-        for (let key = 0; key < (past?.[b].length ?? 0) + pos; key++) {
-          const weight = pattern[((b * heads + h) * pos + t) * keys + key];
-          const row = rowOf(sizes, past, v, 1, b, Math.floor(h / (heads / kvHeads)), key);
-          for (let i = 0; i < dHead; i++) z[((b * pos + t) * heads + h) * dHead + i] += weight * row[i];
-        }
-      }
-    }
-  }
-  return z;
-}
 
 interface Call {
   sizes: AttentionSizes;
@@ -139,7 +69,7 @@ describe('attention', { skip: withoutAddon }, () => {
     fc.assert(
       fc.property(sizesOf, fc.option(pastLengths), seed, shift, (sizes, lengths, from, by) => {
         const call = makeCall(sizes, lengths, from, by);
-        const expectedScores = scoresOf(call.q, call.k, sizes, call.past);
+        const expectedScores = scoresOf(call.q, call.k, sizes, call.past, SCALE);
         const expectedPattern = softmaxOf(expectedScores, call.keys);
         const expectedZ = mixOf(expectedPattern, call.v, sizes, call.past);
         onEachIsa((isa) => {
@@ -232,7 +162,7 @@ describe('attention', { skip: withoutAddon }, () => {
             assertNear(Float32Array.of(a), () => ({ value: b, size: Math.sqrt(count * sizes.dHead) }), 1e-5, `${what} on ${isa}`);
           const [dq, dk] = [room(call.q.length, by), room(call.k.length)];
           addon().attentionScoresGradient(dscores, call.q, call.k, sizes, SCALE, dq, dk);
-          const scores = scoresOf(call.q, call.k, sizes, null);
+          const scores = scoresOf(call.q, call.k, sizes, null, SCALE);
           const along = dscores.reduce((sum, value, i) => sum + (scores[i] === -Infinity ? 0 : value * scores[i]), 0);
           equal(inner(dq, call.q), along, 'dq');
           equal(inner(dk, call.k), along, 'dk');

@@ -120,7 +120,7 @@ export function weightAt(w: PackedStorage | DenseStorage, n: number, k: number):
   return (code - (w.zeros ? w.zeros[index] : 8)) * numberAt(w.scales);
 }
 
-/** Asserts that every found value is within `relative`·bound of the expected one. */
+/** Asserts that every found value is within `relative`·size of the expected one; −∞ is itself alone. */
 export function assertNear(
   found: Float32Array,
   expected: (index: number) => { value: number; size: number },
@@ -129,7 +129,7 @@ export function assertNear(
 ): void {
   found.forEach((value, i) => {
     const { value: wanted, size } = expected(i);
-    if (Math.abs(value - wanted) <= relative * size + 1e-30) return;
+    if (value === wanted || Math.abs(value - wanted) <= relative * size + 1e-30) return;
     assert.fail(`${what} at ${i}: ${value}, expected ${wanted} (size ${size})`);
   });
 }

@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs';
 import { bf16ArrayToF32, f16ArrayToF32 } from '../../src/base/float16.js';
 
 /** A plain reader of safetensors for golden files, independent of the library's own. */
-export function readGolden(path: string): Map<string, { shape: number[]; values: Float32Array | Int32Array | Uint8Array }> {
+export function readGolden(path: string): Map<string, { shape: number[]; values: Float32Array | Int32Array | Int16Array | Uint8Array }> {
   const bytes = readFileSync(path);
   const headerLength = Number(bytes.readBigUInt64LE(0));
   const header = JSON.parse(bytes.toString('utf8', 8, 8 + headerLength));
@@ -17,7 +17,7 @@ export function readGolden(path: string): Map<string, { shape: number[]; values:
   );
 }
 
-function typed(dtype: string, data: ArrayBuffer): Float32Array | Int32Array | Uint8Array {
+function typed(dtype: string, data: ArrayBuffer): Float32Array | Int32Array | Int16Array | Uint8Array {
   switch (dtype) {
     case 'F32':
       return new Float32Array(data);
@@ -27,6 +27,8 @@ function typed(dtype: string, data: ArrayBuffer): Float32Array | Int32Array | Ui
       return bf16ArrayToF32(new Uint16Array(data));
     case 'I32':
       return new Int32Array(data);
+    case 'I16':
+      return new Int16Array(data);
     case 'U8':
       return new Uint8Array(data);
     default:

@@ -1,11 +1,11 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
+import { bundled } from '../../src/bundled.js';
 import { openTokenizer, openTokenizerFile, type Tokenizer } from '../../src/tokenizer/index.js';
 import { missing, sharedPath } from '../support/shared.js';
 import { ODD_TEXTS } from './support.js';
 
-const STORYTELLER = 'models/storyteller';
 const LLAMA = 'data/llama-tokenizer/tokenizer.model';
 
 /** Strings of any UTF-16 code units, of prose, and of the signs that tokenizers treat apart. */
@@ -39,8 +39,8 @@ function checkText(tokenizer: Tokenizer, text: string): void {
 }
 
 for (const prefer of ['tokenizer.json', 'tokenizer.model'] as const) {
-  test(`any text comes back, with offsets that cover it, by ${prefer}`, { skip: missing(STORYTELLER) }, async () => {
-    const tokenizer = await openTokenizer(sharedPath(STORYTELLER) as string, { prefer });
+  test(`any text comes back, with offsets that cover it, by ${prefer}`, async () => {
+    const tokenizer = await openTokenizer(bundled.storyteller, { prefer });
     for (const text of ODD_TEXTS) checkText(tokenizer, text);
     fc.assert(fc.property(anyText, (text) => checkText(tokenizer, text)), { numRuns: 400 });
   });
@@ -52,18 +52,18 @@ test('any text comes back by the tokenizer of LLaMA-2', { skip: missing(LLAMA) }
   fc.assert(fc.property(anyText, (text) => checkText(tokenizer, text)), { numRuns: 400 });
 });
 
-test('the two files of one model give the same ids and offsets', { skip: missing(STORYTELLER) }, async () => {
-  const json = await openTokenizer(sharedPath(STORYTELLER) as string, { prefer: 'tokenizer.json' });
-  const sentencePiece = await openTokenizer(sharedPath(STORYTELLER) as string, { prefer: 'tokenizer.model' });
+test('the two files of one model give the same ids and offsets', async () => {
+  const json = await openTokenizer(bundled.storyteller, { prefer: 'tokenizer.json' });
+  const sentencePiece = await openTokenizer(bundled.storyteller, { prefer: 'tokenizer.model' });
   const check = (text: string): void =>
     assert.deepEqual(sentencePiece.encodeWithOffsets(text), json.encodeWithOffsets(text), JSON.stringify(text));
   ODD_TEXTS.forEach(check);
   fc.assert(fc.property(anyText, check), { numRuns: 400 });
 });
 
-test('pieces of a stream join to the decoded text, for any ids', { skip: missing(STORYTELLER) }, async () => {
+test('pieces of a stream join to the decoded text, for any ids', async () => {
   for (const prefer of ['tokenizer.json', 'tokenizer.model'] as const) {
-    const tokenizer = await openTokenizer(sharedPath(STORYTELLER) as string, { prefer });
+    const tokenizer = await openTokenizer(bundled.storyteller, { prefer });
     const bytes = fc.integer({ min: 3, max: 258 });
     const anyIds = fc.array(fc.oneof(bytes, fc.integer({ min: 0, max: 5000 })), { maxLength: 30 });
     fc.assert(
@@ -77,8 +77,8 @@ test('pieces of a stream join to the decoded text, for any ids', { skip: missing
   }
 });
 
-test('a stream holds half characters back', { skip: missing(STORYTELLER) }, async () => {
-  const tokenizer = await openTokenizer(sharedPath(STORYTELLER) as string);
+test('a stream holds half characters back', async () => {
+  const tokenizer = await openTokenizer(bundled.storyteller);
   const ids = tokenizer.encode('a🙂é', { addSpecialTokens: false });
   const stream = tokenizer.stream();
   assert.deepEqual([...ids].map((id) => stream.push(id)), ['a', '', '', '', '🙂', '', 'é']);
@@ -90,9 +90,9 @@ test('a stream holds half characters back', { skip: missing(STORYTELLER) }, asyn
   assert.equal(tokenizer.decode([...ids].slice(0, 3)), 'a\ufffd');
 });
 
-test('long texts take time in proportion', { skip: missing(STORYTELLER) }, async () => {
+test('long texts take time in proportion', async () => {
   for (const prefer of ['tokenizer.json', 'tokenizer.model'] as const) {
-    const tokenizer = await openTokenizer(sharedPath(STORYTELLER) as string, { prefer });
+    const tokenizer = await openTokenizer(bundled.storyteller, { prefer });
     for (const unit of ['a', 'ab cd ', '🙂', '\n', ' ']) {
       const text = unit.repeat(Math.floor(60_000 / unit.length));
       assert.equal(tokenizer.decode(tokenizer.encode(text)), text);

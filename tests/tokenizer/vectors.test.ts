@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { test } from 'node:test';
+import { bundled } from '../../src/bundled.js';
 import { openTokenizer, openTokenizerFile } from '../../src/tokenizer/index.js';
 import { missing, sharedPath } from '../support/shared.js';
 import { withFolder } from './support.js';
@@ -50,13 +52,11 @@ test('LLaMA-2: ids and texts of transformers.js', { skip: missing(LLAMA) }, asyn
   }
 });
 
-const STORYTELLER = 'models/storyteller';
-
 for (const prefer of ['tokenizer.json', 'tokenizer.model'] as const) {
-  test(`storyteller: the ids of SentencePiece, by ${prefer}`, { skip: missing(STORYTELLER) }, async () => {
-    const tokenizer = await openTokenizer(sharedPath(STORYTELLER) as string, { prefer });
+  test(`storyteller: the ids of SentencePiece, by ${prefer}`, async () => {
+    const tokenizer = await openTokenizer(bundled.storyteller, { prefer });
     assert.deepEqual([tokenizer.vocabSize, tokenizer.bosId, tokenizer.eosId], [4096, 1, 2]);
-    const golden: GoldenCase[] = JSON.parse(read(`${STORYTELLER}/golden_tokens.json`));
+    const golden: GoldenCase[] = JSON.parse(readFileSync(join(bundled.storyteller, 'golden_tokens.json'), 'utf8'));
     for (const { text, ids } of golden) {
       assert.deepEqual([...tokenizer.encode(text, { addSpecialTokens: false })], ids, JSON.stringify(text));
       assert.deepEqual([...tokenizer.encode(text)], [1, ...ids]);

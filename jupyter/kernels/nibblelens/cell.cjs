@@ -1,24 +1,18 @@
 'use strict';
 
-/** Writes closer together than this become one message. */
-const STREAM_MS = 50;
-const STREAM_CHARACTERS = 1 << 16;
 /** A display in place is repainted about 20 times a second at most: updates in between need not be sent. */
 const UPDATE_MS = 50;
 
-/** One run of a cell: what it prints and shows, and the signal by which it is stopped. */
+/** One run of a cell: what it shows, and the signal by which it is stopped. */
 class Cell {
   controller = new AbortController();
   /** 'running' → 'ending', once its code has ended → 'ended', once nothing more is to be said of it. */
   state = 'running';
   #publish;
-  #stream = '';
-  #text = '';
-  #textSince = 0;
-  #textTimer = null;
   #awaiting = new Set();
   #updates = new Map();
   #updatesTimer = null;
+  #updatesSent = 0;
 
   /** `publish(type, content)` sends a message about this cell's request. */
   constructor(message, count, publish) {
@@ -31,34 +25,23 @@ class Cell {
     return this.controller.signal;
   }
 
-  /** Text printed to 'stdout' or 'stderr'. Timers do not run in a synchronous loop, so the clock is looked at as well. */
-  print(stream, text) {
-    if (text === '') return;
-    if (stream !== this.#stream) this.#flushText();
-    this.#stream = stream;
-    if (this.#text === '') this.#textSince = performance.now();
-    this.#text += text;
-    const overdue = performance.now() - this.#textSince > STREAM_MS || this.#text.length > STREAM_CHARACTERS;
-    if (overdue) this.#flushText();
-    else this.#textTimer ??= setTimeout(() => this.#flushText(), STREAM_MS);
-  }
-
   /** Shows a MIME bundle in an output of its own. */
   show(id, bundle) {
-    this.#flushText();
     this.#publish('display_data', { data: bundle(), metadata: {}, transient: { display_id: id } });
   }
 
-  /** Replaces what `show` showed. Only the newest of several updates in quick succession is made and sent. */
+  /**
+   * Replaces what `show` showed. Only the newest of several updates in quick succession is made and sent. Timers do not
+   * run in a synchronous loop, so the clock is looked at as well.
+   */
   update(id, bundle) {
     this.#updates.set(id, bundle);
-    if (this.state === 'ended') this.#flushUpdates();
-    else this.#updatesTimer ??= setTimeout(() => this.#flushUpdates(), UPDATE_MS);
+    if (this.state === 'ended' || performance.now() - this.#updatesSent > UPDATE_MS) this.flush();
+    else this.#updatesTimer ??= setTimeout(() => this.flush(), UPDATE_MS);
   }
 
   /** tslab's `display`, whose content is that of a message already. */
   display(content, update) {
-    this.#flushText();
     this.#publish(update ? 'update_display_data' : 'display_data', content);
   }
 
@@ -86,22 +69,11 @@ class Cell {
     this.#awaiting.clear();
   }
 
+  /** Sends the updates that wait. */
   flush() {
-    this.#flushText();
-    this.#flushUpdates();
-  }
-
-  #flushText() {
-    clearTimeout(this.#textTimer);
-    this.#textTimer = null;
-    const text = this.#text;
-    this.#text = '';
-    if (text !== '') this.#publish('stream', { name: this.#stream, text });
-  }
-
-  #flushUpdates() {
     clearTimeout(this.#updatesTimer);
     this.#updatesTimer = null;
+    this.#updatesSent = performance.now();
     const updates = [...this.#updates];
     this.#updates.clear();
     for (const [id, bundle] of updates) {

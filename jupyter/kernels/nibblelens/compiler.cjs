@@ -10,8 +10,8 @@ const PACKAGE = require(join(ROOT, 'package.json'));
 const typescriptFile = require.resolve('@tslab/typescript-for-tslab');
 const ts = require(typescriptFile);
 
-/** Source maps of the two steps from TypeScript to CommonJS, of the conversion done last. */
-let maps = [];
+/** JavaScript → the source maps of its two steps from TypeScript to CommonJS. */
+const maps = new Map();
 
 /**
  * tslab calls these of TypeScript's functions. Its module object is frozen, so the loader is given another before tslab
@@ -27,18 +27,23 @@ require.cache[typescriptFile].exports = {
       set: (callback) => (created = (builder) => callback(withCorrectEmit(builder))),
     });
   },
+  getPreEmitDiagnosticsOfFiles: (program, files) =>
+    ts.getPreEmitDiagnosticsOfFiles(program, files).map((diagnostic) => explained(program, diagnostic)),
   transpileModule(code, { compilerOptions, ...options }) {
     const [javascript, first] = takeInlineMap(code);
     const { outputText, sourceMapText } = ts.transpileModule(javascript, {
       ...options,
       compilerOptions: { ...compilerOptions, sourceMap: true },
     });
-    maps = [first, JSON.parse(sourceMapText)].filter(Boolean);
-    return { outputText: outputText.replace(/\n?\/\/# sourceMappingURL=.*\s*$/, '') };
+    const output = outputText.replace(/\n?\/\/# sourceMappingURL=.*\s*$/, '');
+    maps.set(output, [first, JSON.parse(sourceMapText)].filter(Boolean));
+    return { outputText: output };
   },
 };
 const { createConverter, isCompleteCode } = require('tslab/dist/converter.js');
 const { printQuickInfo } = require('tslab/dist/inspect.js');
+const { explained } = require('./suggestions.cjs');
+const { withCorrectEmit } = require('./transforms.cjs');
 
 function changedOptions() {
   return {
@@ -76,70 +81,6 @@ function takeInlineMap(code) {
   return [code.slice(0, match.index), JSON.parse(Buffer.from(match[1], 'base64').toString())];
 }
 
-/**
- * tslab puts `exports.` before each identifier of an earlier cell, and takes two kinds of names for such identifiers
- * wrongly: it misses `x` in `{ x }`, and hits the property `a` in `const { a: b } = x` or `({ a: b } = x)`.
- */
-function withCorrectEmit(builder) {
-  const { emit } = builder;
-  builder.emit = (file, write, token, declarationsOnly, transformers) => {
-    const checker = builder.getProgram().getTypeChecker();
-    const { getSymbolAtLocation } = checker;
-    checker.getSymbolAtLocation = (node) => (isPropertyName(node) ? undefined : getSymbolAtLocation(node));
-    try {
-      const before = [spellOutShorthands(checker), stopAtAwaits];
-      return emit(file, write, token, declarationsOnly, { ...transformers, before });
-    } finally {
-      checker.getSymbolAtLocation = getSymbolAtLocation;
-    }
-  };
-  return builder;
-}
-
-function isPropertyName(node) {
-  const { parent } = node;
-  if (!parent) return false;
-  if (ts.isBindingElement(parent)) return parent.propertyName === node;
-  return (ts.isPropertyAssignment(parent) || ts.isShorthandPropertyAssignment(parent)) && parent.name === node;
-}
-
-/** `{ x }` → `{ x: exports.x }` where x is of an earlier cell. */
-const spellOutShorthands = (checker) => (context) => (file) => {
-  const { factory } = context;
-  const visit = (node) => {
-    if (!ts.isShorthandPropertyAssignment(node)) return ts.visitEachChild(node, visit, context);
-    const declarations = checker.getShorthandAssignmentValueSymbol(node)?.declarations ?? [];
-    if (!declarations.some((one) => one.getSourceFile().fileName.endsWith('/__prev__.d.ts'))) return node;
-    const value = factory.createPropertyAccessExpression(factory.createIdentifier('exports'), node.name.text);
-    const initial = node.objectAssignmentInitializer && ts.visitNode(node.objectAssignmentInitializer, visit);
-    return factory.createPropertyAssignment(node.name.text, initial ? factory.createAssignment(value, initial) : value);
-  };
-  return ts.visitEachChild(file, visit, context);
-};
-
-/** The object by which a cell's code asks whether it was stopped: `{ await(value), each(iterable) }`. */
-const STOPS = '$stops';
-
-/** `await x` → `await $stops.await(x)`, and likewise `for await`, so that a stopped cell ends at its next await. */
-const stopAtAwaits = (context) => (file) => {
-  if (!file.fileName.endsWith('/__tslab__.ts')) return file;
-  const { factory } = context;
-  const checked = (method, expression) => {
-    const callee = factory.createPropertyAccessExpression(factory.createIdentifier(STOPS), method);
-    return factory.createCallExpression(callee, undefined, [expression]);
-  };
-  const visit = (node) => {
-    const inner = ts.visitEachChild(node, visit, context);
-    if (ts.isAwaitExpression(inner)) return factory.updateAwaitExpression(inner, checked('await', inner.expression));
-    if (ts.isForOfStatement(inner) && inner.awaitModifier) {
-      const { awaitModifier, initializer, expression, statement } = inner;
-      return factory.updateForOfStatement(inner, awaitModifier, initializer, checked('each', expression), statement);
-    }
-    return inner;
-  };
-  return ts.visitEachChild(file, visit, context);
-};
-
 /** Whether code awaits outside of functions. */
 function awaits(code) {
   const file = ts.createSourceFile('cell.ts', `export {};${code}`, ts.ScriptTarget.ES2022, true);
@@ -150,32 +91,50 @@ function awaits(code) {
   return Boolean(file.forEachChild(visit));
 }
 
-/** The names that a cell declares, which the compiler sets to undefined first. */
-const INITIAL = /^(Object\.defineProperty\(exports, "__esModule", \{ value: true \}\);\n)((?:exports\.[^\s=]+ = )+void 0;)/;
+/** By these the compiler first sets all names that a cell declares to undefined. */
+const INITIAL = /(?<=^Object\.defineProperty\(exports, "__esModule", \{ value: true \}\);\n)(?:(?:exports\.[^\s=]+ = )+void 0;\n)+/m;
+const ES_MODULE = /^Object\.defineProperty\(exports, "__esModule", \{ value: true \}\);$/m;
+/** The compiler defines an imported name once and for all, but here a later cell may give it to something else. */
+const IMPORTED = /^Object\.defineProperty\(exports, "(.+)", \{ enumerable: true, get: function \(\) \{ return (.+); \} \}\);$/gm;
+
+/** What is changed in a cell's JavaScript, without moving its lines. */
+function corrected(output) {
+  const [initial = ''] = INITIAL.exec(output) ?? [];
+  return {
+    names: initial.match(/(?<=exports\.)[^\s=]+/g) ?? [],
+    // Without the initial undefined, a variable keeps its value where the cell that declares it anew fails before that.
+    output: output.replace(INITIAL, initial.replace(/[^\n]/g, '')).replace(ES_MODULE, '').replace(IMPORTED, 'exports.$1 = $2;'),
+  };
+}
+
+/** tslab puts this before a cell. */
+const PREFIX = `export {};${ts.sys.newLine}`;
+const LINES_BEFORE = 1;
 
 /** Compiles cells and answers the editor's questions; `declarations` are those of the cells before. */
 class Compiler {
   #converter = createConverter({ isJS: false, isBrowser: false });
 
   /**
-   * Compiles one cell. `diagnostics` is not empty where it does not compile; else `output` is the CommonJS to run,
-   * `names` what it declares, `declarations` what the cells after it see, and `position` leads from a line and column of
-   * the output (from 1) to the cell's line (from 1).
+   * Compiles one cell. `diagnostics` is not empty where it does not compile: `{ file, line, column, texts }`, with `file`
+   * where it is not the cell. Else `output` is the CommonJS to run, `names` what it declares, `declarations` what the
+   * cells after it see, and `modules` the files beside the notebook that it imports and that are new or have changed.
+   * `position` leads from a line and column of the JavaScript to those of the TypeScript; all are counted from 1.
    */
-  compile(declarations, code) {
-    maps = [];
+  compile(declarations, cell) {
+    const code = withoutExports(cell);
     const { output = '', declOutput, diagnostics, sideOutputs, lastExpressionVar } = this.#converter.convert(declarations, code);
-    const [, start = '', initial = ''] = INITIAL.exec(output) ?? [];
+    const modules = (sideOutputs ?? []).map(({ path, data }) => ({ path, output: data, position: positions(maps.get(data), 0) }));
+    const position = positions(maps.get(output) ?? [], LINES_BEFORE);
+    maps.clear();
     return {
-      diagnostics,
-      // Without the initial undefined, a variable keeps its value where the cell that declares it anew fails before that.
-      output: initial ? start + output.slice(start.length + initial.length) : output,
-      names: initial.match(/(?<=exports\.)[^\s=]+/g) ?? [],
+      diagnostics: diagnostics.map(messageOf),
+      ...corrected(output),
       declarations: declOutput || '',
-      sideOutputs: sideOutputs ?? [],
+      modules,
       lastExpression: lastExpressionVar,
       awaits: awaits(code),
-      position: positions(maps),
+      position,
     };
   }
 
@@ -183,9 +142,11 @@ class Compiler {
     return this.#converter.complete(declarations, code, position);
   }
 
+  /** The type and the documentation of what stands at a position, or null. */
   inspect(declarations, code, position) {
     const info = this.#converter.inspect(declarations, code, position);
-    return info ? printQuickInfo(info) : null;
+    const text = info ? printQuickInfo(info) : 'any';
+    return text === 'any' ? null : text;
   }
 
   isComplete(code) {
@@ -193,10 +154,23 @@ class Compiler {
   }
 }
 
-/** tslab puts one line before a cell. */
-const LINES_BEFORE = 1;
+/** A cell without the `export` before its declarations, which would be exported twice: all of them are exported. */
+function withoutExports(code) {
+  let text = code;
+  for (const { modifiers = [] } of ts.createSourceFile('cell.ts', code, ts.ScriptTarget.ES2022).statements) {
+    const [first, second] = modifiers;
+    if (first?.kind !== ts.SyntaxKind.ExportKeyword || second?.kind === ts.SyntaxKind.DefaultKeyword) continue;
+    const start = first.end - 'export'.length;
+    text = `${text.slice(0, start)}      ${text.slice(first.end)}`;
+  }
+  return text;
+}
 
-function positions(steps) {
+function messageOf({ start, messageText, fileName: file }) {
+  return { file, line: start.line + 1, column: start.character + 1, texts: messageText.split('\n') };
+}
+
+function positions(steps, linesBefore) {
   const sources = steps.map((map) => new SourceMap(map)).reverse();
   return (line, column) => {
     let at = { originalLine: line - 1, originalColumn: column - 1 };
@@ -204,8 +178,8 @@ function positions(steps) {
       at = map.findEntry(at.originalLine, at.originalColumn);
       if (at?.originalLine === undefined) return null;
     }
-    return { line: at.originalLine + 1 - LINES_BEFORE, column: at.originalColumn + 1 };
+    return { line: at.originalLine + 1 - linesBefore, column: at.originalColumn + 1 };
   };
 }
 
-module.exports = { Compiler, PACKAGE, ROOT, STOPS, ts };
+module.exports = { Compiler, PACKAGE, ROOT, ts };

@@ -29,16 +29,15 @@ function filtered(statement, keep) {
 const statementsOf = (text) => ts.createSourceFile('declarations.d.ts', text, ts.ScriptTarget.ES2022, true).statements;
 
 /**
- * What later cells see after a cell that failed half-way: of the names that it declares, those that were given a value
- * are as it declares them, and the others as they were before it.
+ * What later cells see after a cell that failed half-way: the names whose values it left unchanged are as they were
+ * before it, the others as it declares them.
  */
-function afterFailure(before, after, { names, assigned }) {
-  const missing = new Set(names.filter((name) => !assigned.has(name)));
-  if (missing.size === 0) return after;
-  const isMissing = (name) => missing.has(name);
+function afterFailure(before, after, unchanged) {
+  if (unchanged.length === 0) return after;
+  const isUnchanged = (name) => unchanged.includes(name);
   return [
-    ...statementsOf(after).map((statement) => filtered(statement, (name) => !isMissing(name))),
-    ...statementsOf(before).filter((statement) => valueNames(statement).some(isMissing)).map((statement) => filtered(statement, isMissing)),
+    ...statementsOf(after).map((statement) => filtered(statement, (name) => !isUnchanged(name))),
+    ...statementsOf(before).filter((statement) => valueNames(statement).some(isUnchanged)).map((statement) => filtered(statement, isUnchanged)),
   ].filter(Boolean).join('\n');
 }
 

@@ -1,9 +1,10 @@
 'use strict';
 const Module = require('node:module');
-const { dirname, extname, join } = require('node:path');
+const { dirname, extname, join, normalize } = require('node:path');
 const vm = require('node:vm');
-const { PACKAGE, ROOT, STOPS } = require('./compiler.cjs');
+const { PACKAGE, ROOT } = require('./compiler.cjs');
 const { afterFailure } = require('./declarations.cjs');
+const { STOPS } = require('./transforms.cjs');
 
 const fromPackage = Module.createRequire(join(ROOT, 'package.json'));
 
@@ -27,42 +28,28 @@ class Executor {
 
   /** A run of a compiled cell, whose frames in stack traces bear `name`. */
   run(compiled, name) {
-    for (const { path, data } of compiled.sideOutputs) this.#modules.set(join(path), { code: data });
-    const assigned = new Set();
+    for (const { path, output } of compiled.modules) this.#modules.set(normalize(path), { code: output });
+    const before = { ...this.#values };
     return {
       /** Runs the cell until its first top-level await; gives undefined or the promise of its end. */
       start: () => {
         const wrapped = `(${compiled.awaits ? 'async ' : ''}function (exports, require, ${STOPS}) { ${compiled.output}\n})`;
         const cell = new vm.Script(wrapped, { filename: name }).runInThisContext();
-        return cell(this.#exports(assigned), this.#require, this.#stops);
+        return cell(this.#values, this.#require, this.#stops);
       },
       /** The value of the cell's last expression. */
       result: () => {
         const value = this.#values[compiled.lastExpression];
-        delete this.#values[compiled.lastExpression];
+        this.#values[compiled.lastExpression] = undefined;
         return value;
       },
       /** Lets later cells see what this one declares. */
       end: (ok) => {
         const { names, declarations } = compiled;
-        this.declarations = ok ? declarations : afterFailure(this.declarations, declarations, { names, assigned });
+        const isUnchanged = (name) => this.#values[name] === before[name];
+        this.declarations = ok ? declarations : afterFailure(this.declarations, declarations, names.filter(isUnchanged));
       },
     };
-  }
-
-  /**
-   * The `exports` of a cell: its variables, where later cells find them. TypeScript defines imported names once and for
-   * all, by a getter, but here a later cell may give the name to something else.
-   */
-  #exports(assigned) {
-    return new Proxy(this.#values, {
-      defineProperty: (values, name, { get, value }) => {
-        if (name === '__esModule') return true;
-        values[name] = get ? get() : value;
-        assigned.add(name);
-        return true;
-      },
-    });
   }
 
   /** `require`, which also finds tslab, the TypeScript files beside the notebook, and this package wherever it is. */

@@ -1,5 +1,7 @@
 'use strict';
 // Errors, as a notebook shows them: { ename, evalue, traceback }, with the cell's own lines.
+const { existsSync } = require('node:fs');
+const { normalize } = require('node:path');
 const { inspect } = require('node:util');
 
 const RED = '\x1b[31m';
@@ -8,6 +10,7 @@ const PLAIN = '\x1b[0m';
 /** Lines shown before and after the one at fault. */
 const AROUND = 2;
 const FRAME = /In \[(\d+)\]:(\d+):(\d+)/;
+const PLACE = /(?<=\(|at )([^()]+\.js):(\d+):(\d+)(?=\)?$)/;
 
 /** The lines of a cell around one (from 1), that one marked. */
 function excerpt(code, line, column, around = AROUND) {
@@ -24,32 +27,40 @@ function excerpt(code, line, column, around = AROUND) {
   return shown;
 }
 
-/** Cells that ran, by which stack traces are read: name in the trace → code and its positions. */
+/** A message's types, where they are so long that what it says is lost in them. */
+const withShortTypes = (text) => text.replace(/'([^']{100,})'/g, (_, type) => `'${type.slice(0, 60)}…'`);
+
+/** Cells and modules that ran, by which stack traces are read. */
 class Failures {
+  /** Name in the trace → code and its positions. */
   #cells = new Map();
+  /** Path of the JavaScript → positions in its source. */
+  #modules = new Map();
 
   remember(count, code, position) {
     this.#cells.set(String(count), { code, position });
   }
 
-  /** Diagnostics of the compiler: those of one cell that did not compile. */
-  ofDiagnostics(code, diagnostics) {
-    const messages = diagnostics.map(({ start, messageText, fileName }) => ({
-      file: fileName,
-      line: start.line + 1,
-      column: start.character + 1,
-      text: String(messageText),
-    }));
-    const [first] = messages;
+  /** Files beside the notebook, as the compiler gives them. */
+  rememberModules(modules) {
+    for (const { path, position } of modules) this.#modules.set(normalize(path), position);
+  }
+
+  /** The compiler's messages on a cell that does not compile. */
+  ofDiagnostics(code, messages) {
     const around = messages.length > 1 ? 0 : AROUND;
     const traceback = [];
     let shown = 0;
-    for (const { file, line, column, text } of messages) {
+    for (const { file, line, column, texts } of messages) {
+      const [text, ...reasons] = texts.map(withShortTypes);
       traceback.push(`${RED}TypeScript${PLAIN} ${file ? `${file}, ` : ''}line ${line}: ${text}`);
+      traceback.push(...reasons);
       if (!file && line !== shown) traceback.push(...excerpt(code, line, column, around));
       shown = file ? shown : line;
     }
-    return { ename: 'TypeScript', evalue: `line ${first.line}: ${first.text}`, traceback };
+    const [{ file, line, texts }] = messages;
+    const evalue = `${file ? `${file}, ` : ''}line ${line}: ${withShortTypes(texts.at(-1).trim())}`;
+    return { ename: 'TypeScript', evalue, traceback };
   }
 
   /** Whatever a cell threw. */
@@ -63,7 +74,8 @@ class Failures {
     return { ename, evalue, traceback: this.#traceback(thrown) };
   }
 
-  #traceback(error) {
+  /** `seen` are the errors that this one is a cause of. */
+  #traceback(error, seen = []) {
     const frames = [];
     let at = null;
     for (const frame of framesOf(error)) {
@@ -72,30 +84,41 @@ class Failures {
       const found = cell?.position(Number(match[2]), Number(match[3]));
       if (found) {
         at ??= { ...found, code: cell.code, count: match[1] };
-        frames.push(frame.replace('at Proxy.', 'at ').replace(FRAME, `In [$1]:${found.line}:${found.column}`));
+        // Names of other cells are members of one object, which is no part of what was written.
+        frames.push(frame.replace('at Object.', 'at ').replace(FRAME, `In [$1]:${found.line}:${found.column}`));
       } else if (!match) {
-        frames.push(frame);
+        frames.push(this.#inSource(frame));
       }
     }
     const lines = [`${RED}${error.name}${PLAIN}: ${error.message}`];
     if (at) lines.push(`In [${at.count}], line ${at.line}:`, ...excerpt(at.code, at.line, at.column));
     lines.push(...frames.map((frame) => `${DIM}${frame}${PLAIN}`));
-    if (error.cause !== undefined) {
-      const cause = error.cause instanceof Error ? this.#traceback(error.cause) : [inspect(error.cause)];
-      lines.push('', 'caused by', ...cause);
-    }
-    for (const one of error instanceof AggregateError ? error.errors : []) {
-      lines.push('', 'one of several', ...(one instanceof Error ? this.#traceback(one) : [inspect(one)]));
-    }
+    const inner = (one) => {
+      if (!(one instanceof Error)) return [inspect(one)];
+      return one === error || seen.includes(one) ? [`${one.name}: ${one.message}`] : this.#traceback(one, [...seen, error]);
+    };
+    if (error.cause !== undefined) lines.push('', 'caused by', ...inner(error.cause));
+    for (const one of error instanceof AggregateError ? error.errors : []) lines.push('', 'one of several', ...inner(one));
     return lines;
+  }
+
+  /** A frame in a TypeScript file beside the notebook, by that file's own lines. */
+  #inSource(frame) {
+    const [, path, line, column] = PLACE.exec(frame) ?? [];
+    const found = path && this.#modules.get(normalize(path))?.(Number(line), Number(column));
+    if (!found) return frame;
+    const source = [path.replace(/\.js$/, '.ts'), path.replace(/\.js$/, '.tsx'), path].find(existsSync);
+    return frame.replace(PLACE, (place) => place.replace(path, source).replace(/\d+:\d+/, `${found.line}:${found.column}`));
   }
 }
 
-/** The frames of a stack, without those of the kernel and of Node below and between the cell's. */
+/** The frames of a stack, without those of the kernel and of Node around and between the cell's. */
 function framesOf(error) {
+  const isKernels = (line) => line.includes(__dirname);
   const lines = String(error.stack ?? '').split('\n').filter((line) => /^\s+at /.test(line));
-  const kernel = lines.findIndex((line) => line.includes(__dirname));
-  return (kernel < 0 ? lines : lines.slice(0, kernel)).filter((line) => !/\(?node:(vm|internal)[/:)]?/.test(line));
+  const outer = lines.slice(lines.findIndex((line) => !isKernels(line)));
+  const end = outer.findIndex(isKernels);
+  return (end < 0 ? outer : outer.slice(0, end)).filter((line) => !/\(?node:(vm|internal)[/:)]?/.test(line));
 }
 
 const interrupted = () => ({

@@ -8,7 +8,8 @@ const { pathToFileURL } = require('node:url');
 const { inspect } = require('node:util');
 const { Cell } = require('./cell.cjs');
 const { Failures, interrupted } = require('./failures.cjs');
-const { PONG, RUN, guarded } = require('./shared.cjs');
+const { changeProcess, exit } = require('./process.cjs');
+const { PONG, PRINTED, RUN, guarded } = require('./shared.cjs');
 const { PROTOCOL } = require('./wire.cjs');
 
 /** Where a library finds the running cell: `{ signal, show(id, bundle), update(id, bundle) }`. */
@@ -19,6 +20,9 @@ const DISPLAY = Symbol.for('Jupyter.display');
 const GRACE_MS = 2000;
 /** From that to ending a cell whose code does not end even so. */
 const UNWIND_MS = 50;
+/** Prints that may wait for the socket thread, and how long the next one then waits for it. */
+const MOST_PRINTS = 20_000;
+const PRINT_MS = 100;
 /** Before a failure is told of: requests that were sent in ignorance of it may still be on their way. */
 const ABORT_MS = 100;
 
@@ -29,8 +33,11 @@ class Kernel {
   #queue = [];
   #cell = null;
   #run = null;
+  /** The code of the cells so far that count. */
+  #inputs = [];
   #count = 0;
   #runs = 0;
+  #prints = 0;
   /** Whether #cell is still to be answered. */
   #current = false;
   #abortBefore = 0;
@@ -43,14 +50,7 @@ class Kernel {
 
   /** Loads the compiler, then serves requests. */
   start() {
-    for (const name of ['stdout', 'stderr']) {
-      process[name].write = (chunk, encoding, done) => {
-        this.#cell?.print(name, typeof chunk === 'string' ? chunk : Buffer.from(chunk).toString());
-        const callback = typeof encoding === 'function' ? encoding : done;
-        if (callback) process.nextTick(callback);
-        return true;
-      };
-    }
+    changeProcess((name, text) => this.#print(name, text));
     this.#worker.on('message', (message) => this.#on[message.type](message));
     const { Compiler, PACKAGE, ROOT, ts } = require('./compiler.cjs');
     const { Executor } = require('./executor.cjs');
@@ -73,7 +73,7 @@ class Kernel {
       else if (this.#cell?.state === 'ending') this.#end(this.#cell, interrupted());
     },
     ping: ({ ping }) => Atomics.store(this.#shared, PONG, ping),
-    shutdown: () => process.exit(0),
+    shutdown: () => exit(0),
   };
 
   /** Aborts the running cell's signal, and ends the cell soon after if it does not end by itself. */
@@ -88,6 +88,14 @@ class Kernel {
   /** Tells of an error that belongs to no cell's run, such as one in a timer. */
   stray(what, error) {
     process.stderr.write(`${what} ${this.#failures.ofThrown(error).traceback.join('\n')}\n`);
+  }
+
+  /** Prints at once, as a cell may block this thread next; one that prints without end waits until it is read. */
+  #print(name, text) {
+    if (this.#cell === null || text === '') return;
+    this.#worker.postMessage({ print: name, text });
+    const taken = Atomics.load(this.#shared, PRINTED);
+    if (((++this.#prints - taken) | 0) > MOST_PRINTS) Atomics.wait(this.#shared, PRINTED, taken, PRINT_MS);
   }
 
   #send(channel, { identities, header }, type, content) {
@@ -157,7 +165,10 @@ class Kernel {
       return completed ? { status: 'complete' } : { status: 'incomplete', indent: indent ?? '' };
     },
     comm_info_request: () => ({ status: 'ok', comms: {} }),
-    history_request: () => ({ status: 'ok', history: [] }),
+    history_request: ({ hist_access_type: access, n = this.#inputs.length, output }) => {
+      const lines = this.#inputs.map((code, i) => [0, i + 1, output ? [code, null] : code]);
+      return { status: 'ok', history: access === 'tail' ? lines.slice(-n) : [] };
+    },
   };
 
   #ask(question) {
@@ -182,7 +193,7 @@ class Kernel {
 
   #start(message) {
     const { code, silent, store_history: counted } = message.content;
-    if (!silent && counted !== false) this.#count++;
+    if (!silent && counted !== false) this.#count = this.#inputs.push(code);
     const cell = new Cell(message, this.#count, (type, content) => this.#publish(message, type, content));
     this.#cell = cell;
     this.#current = true;
@@ -190,6 +201,7 @@ class Kernel {
     this.#run = null;
     this.#status(message, 'busy');
     if (!silent) this.#publish(message, 'execute_input', { code, execution_count: cell.count });
+    this.#worker.postMessage({ prints: { identities: ['kernel.stream'], parent: message.header } });
     globalThis[CELL] = cell;
     this.tslab.lastWriteDisplayData = (content, update) => cell.display(content, update);
     let ended;
@@ -216,6 +228,7 @@ class Kernel {
       return null;
     }
     this.#failures.remember(cell.count, code, compiled.position);
+    this.#failures.rememberModules(compiled.modules);
     this.#run = this.executor.run(compiled, `In [${cell.count}]`);
     return this.#run;
   }
@@ -224,7 +237,8 @@ class Kernel {
     if (cell.state !== 'running') return;
     try {
       const value = this.#run.result();
-      if (value !== undefined && value !== null) this.#show(cell, value);
+      const { silent } = cell.message.content;
+      if (!silent && value !== undefined && value !== null) this.#show(cell, value);
     } catch (error) {
       this.#finish(cell, this.#failures.ofThrown(error));
       return;

@@ -10,6 +10,7 @@ const { join } = require('node:path');
 const { inspect } = require('node:util');
 const { Worker } = require('node:worker_threads');
 const { Kernel } = require('./kernel.cjs');
+const { exit } = require('./process.cjs');
 const { newShared } = require('./shared.cjs');
 
 const connection = JSON.parse(readFileSync(process.argv[2], 'utf8'));
@@ -19,7 +20,7 @@ const kernel = new Kernel(worker, shared);
 
 worker.on('error', (error) => {
   process._rawDebug(`the kernel's sockets failed: ${inspect(error)}`);
-  process.exit(1);
+  exit(1);
 });
 process.on('SIGINT', () => kernel.interrupt());
 process.on('uncaughtException', (error) => kernel.stray('Uncaught', error));

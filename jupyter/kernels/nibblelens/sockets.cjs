@@ -4,14 +4,19 @@
 const { Session } = require('node:inspector');
 const { parentPort, workerData } = require('node:worker_threads');
 const zmq = require('zeromq');
-const { GUARDED, PONG, RUN } = require('./shared.cjs');
+const { GUARDED, PONG, PRINTED, RUN } = require('./shared.cjs');
 const { pack, unpack } = require('./wire.cjs');
 
 /** How long the main thread may stay blocked after a stop before what it runs is ended. */
 const PATIENCE_MS = 400;
+/** The same while it loads a module or compiles, which is left broken then, but better than a stop that does nothing. */
+const GUARD_MS = 5000;
 const PING_MS = 50;
 /** From a shutdown request to the end of a process that does not end by itself. */
 const SHUTDOWN_MS = 500;
+const STREAM_MS = 50;
+const STREAM_CHARACTERS = 1 << 16;
+const CLOSING_MS = 20;
 const PARENT_POLL_MS = 1000;
 
 const { connection, shared } = workerData;
@@ -29,6 +34,7 @@ class Outlet {
   }
 
   async send(frames) {
+    if (this.socket.closed) return;
     this.#waiting.push(frames);
     if (this.#sending) return;
     this.#sending = true;
@@ -60,22 +66,21 @@ function watchMainThread() {
   clearInterval(watch);
   const run = Atomics.load(shared, RUN);
   let ping = Atomics.load(shared, PONG);
-  let answered = performance.now();
+  let blocked = { since: performance.now(), guarded: false };
   let asked = false;
   watch = setInterval(() => {
     const now = performance.now();
     const answers = Atomics.load(shared, PONG) === ping;
+    const guarded = Atomics.load(shared, GUARDED) === 1;
+    if (answers || guarded !== blocked.guarded) blocked = { since: now, guarded };
     const over = Atomics.load(shared, RUN) !== run || (run === 0 && asked && answers);
     if (over) {
       clearInterval(watch);
     } else if (answers) {
-      answered = now;
       asked = true;
       parentPort.postMessage({ type: 'ping', ping: ++ping });
-    } else if (Atomics.load(shared, GUARDED) === 1) {
-      answered = now;
-    } else if (now - answered > PATIENCE_MS) {
-      answered = now;
+    } else if (now - blocked.since > (guarded ? GUARD_MS : PATIENCE_MS)) {
+      blocked.since = now;
       endMainThreadsStack();
     }
   }, PING_MS);
@@ -92,9 +97,10 @@ function endMainThreadsStack() {
 
 async function shutDown(channel, message) {
   await reply(channel, message, 'shutdown_reply', { status: 'ok', restart: message.content.restart === true });
-  // Node ends in an abort where sockets of a worker are still open at exit.
+  await reply('iopub', message, 'status', { execution_state: 'idle' });
   for (const socket of [iopub, shell, control, stdin, heartbeat]) socket.close();
-  parentPort.postMessage({ type: 'shutdown' });
+  // Node ends in an abort where sockets of a worker are open, or being closed, as the process exits.
+  setTimeout(() => parentPort.postMessage({ type: 'shutdown' }), CLOSING_MS);
   setTimeout(() => process.kill(process.pid, 'SIGKILL'), SHUTDOWN_MS);
 }
 
@@ -137,8 +143,34 @@ async function serveShell(message) {
   else parentPort.postMessage({ type: 'request', message, received: Date.now() });
 }
 
-parentPort.on('message', ({ ready, channel, ...message }) => {
+/** What was printed and not sent: writes closer together than STREAM_MS become one message. */
+const printed = { about: {}, name: '', text: '', timer: null };
+
+function print(name, text) {
+  Atomics.add(shared, PRINTED, 1);
+  Atomics.notify(shared, PRINTED);
+  if (name !== printed.name || printed.text.length > STREAM_CHARACTERS) sendPrinted();
+  printed.name = name;
+  printed.text += text;
+  printed.timer ??= setTimeout(sendPrinted, STREAM_MS);
+}
+
+function sendPrinted() {
+  clearTimeout(printed.timer);
+  printed.timer = null;
+  const { about, name, text } = printed;
+  printed.text = '';
+  if (text !== '') outlets.iopub.send(pack(key, { ...about, type: 'stream', content: JSON.stringify({ name, text }) }));
+}
+
+parentPort.on('message', ({ ready, print: name, text, prints, channel, ...message }) => {
+  if (name) {
+    print(name, text);
+    return;
+  }
+  sendPrinted();
   if (ready) shell.bind(address('shell')).then(() => serve(shell, serveShell));
+  else if (prints) printed.about = prints;
   else outlets[channel].send(pack(key, message));
 });
 

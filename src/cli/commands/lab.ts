@@ -12,8 +12,10 @@ export function addLab(program: Command): void {
     .argument('[options...]', "JupyterLab's own, such as --no-browser or --port 8890")
     .allowUnknownOption()
     .action(async (folder: string, options: string[]) => {
-      const path = resolve(folder);
+      // commander takes an option that it does not know for the first argument
+      const own = folder.startsWith('-') ? [folder, ...options] : options;
+      const path = resolve(own === options ? folder : '.');
       if (!statSync(path).isDirectory()) throw new UsageError(`folder: found the file ${path}, expected a folder`);
-      process.exitCode = await runScript('lab.mjs', [path, ...options]);
+      process.exitCode = await runScript('lab.mjs', [path, ...own]);
     });
 }

@@ -20,10 +20,14 @@ function utf8(bytes: Uint8Array, where: string): string {
 }
 
 /**
- * Asks for prompts on a terminal, one a line, until Ctrl-D, or Ctrl-C on an empty line; `answer` writes what follows
- * each, and a Ctrl-C in its midst is its own to handle.
+ * Asks for prompts on a terminal, one a line, until Ctrl-D, or Ctrl-C while it asks; `answer` writes what follows each,
+ * and a Ctrl-C in its midst is its own to handle. All but the answers goes to standard error.
  */
-export async function askForPrompts(answer: (prompt: string) => Promise<void>): Promise<void> {
+export async function askForPrompts(
+  answer: (prompt: string) => Promise<void>,
+  { quiet }: { quiet?: boolean },
+): Promise<void> {
+  if (!quiet) process.stderr.write('one prompt a line; Ctrl-C stops the text, Ctrl-D ends\n');
   for (;;) {
     const line = await askLine();
     if (line === null) return;
@@ -33,7 +37,7 @@ export async function askForPrompts(answer: (prompt: string) => Promise<void>): 
 
 /** One line, or null at the end of input. The reader is open only while it waits, so that it takes no signal of others. */
 function askLine(): Promise<string | null> {
-  const reader = createInterface({ input: process.stdin, output: process.stdout, prompt: '> ' });
+  const reader = createInterface({ input: process.stdin, output: process.stderr, prompt: '> ' });
   return new Promise((resolve) => {
     let line: string | null = null;
     reader.on('line', (text) => {
@@ -42,7 +46,7 @@ function askLine(): Promise<string | null> {
     });
     reader.on('SIGINT', () => reader.close());
     reader.on('close', () => {
-      if (line === null) process.stdout.write('\n');
+      if (line === null) process.stderr.write('\n');
       resolve(line);
     });
     reader.prompt();

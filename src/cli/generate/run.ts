@@ -1,14 +1,17 @@
 import { statSync } from 'node:fs';
+import { dirname } from 'node:path';
+import { NibbleLensError } from '../../base/errors.js';
 import { bundled } from '../../bundled.js';
 import { readTokenFile, writeTokenFile } from '../../generation/token-files.js';
 import type { Generation, GenerationResult } from '../../generation/result.js';
 import { loadModel, type OpenedModel } from '../../opened-model.js';
-import { INTERRUPTED, UsageError } from '../failure.js';
+import { INTERRUPTED, reportFailure, UsageError } from '../failure.js';
 import { ProgressLine } from '../progress-line.js';
 import { cancellation } from '../cancellation.js';
 import { askForPrompts, readStandardInput } from './prompt.js';
 import { samplingOptions, type SamplingFlags } from './sampling-options.js';
-import { peakMemoryBytes, statistics, stepTable, toJson } from './statistics.js';
+import { peakMemoryBytes, toJson } from './statistics.js';
+import { writeText } from './write-text.js';
 
 export interface GenerateFlags extends SamplingFlags {
   readonly model?: string;
@@ -31,14 +34,15 @@ export async function runGenerate(flags: GenerateFlags): Promise<number> {
   if (!statSync(folder).isDirectory()) throw new UsageError(`--model: found the file ${folder}, expected a folder`);
 
   const interactive = flags.prompt === undefined && flags.tokensIn === undefined && process.stdin.isTTY;
+  checkTokensOut(flags, interactive);
   const given = flags.prompt ?? (flags.tokensIn === undefined && !interactive ? await readStandardInput() : null);
+  const model = await open(folder, flags);
   if (flags.environment && !flags.json) {
     const { environmentTable } = await import('../environment-table.js');
-    process.stdout.write(`${await environmentTable()}\n\n`);
+    process.stdout.write(`${await environmentTable({ tfjs: false })}\n\n`);
   }
-  const model = await open(folder, flags);
   if (interactive) {
-    await askForPrompts(async (prompt) => void (await answer(model, prompt, flags)));
+    await askForPrompts((prompt) => answerOrTell(model, prompt, flags), flags);
     return 0;
   }
   const prompt = given ?? (await readTokenFile(flags.tokensIn as string, model.config.vocabSize)).ids;
@@ -46,10 +50,20 @@ export async function runGenerate(flags: GenerateFlags): Promise<number> {
 }
 
 /** Refuses options that cannot be had together. */
-function checkTogether({ prompt, tokensIn, tokensOut, samples = 1, json, stats }: GenerateFlags): void {
+function checkTogether({ prompt, tokensIn, tokensOut, samples = 1, json, stats, ...flags }: GenerateFlags): void {
   if (prompt !== undefined && tokensIn !== undefined) throw new UsageError('found --prompt and --tokens-in, expected one of them');
   if (tokensOut !== undefined && samples > 1) throw new UsageError(`--tokens-out: found ${samples} samples, expected one`);
   if (json && stats) throw new UsageError('found --json and --stats, expected one of them: the JSON holds the figures');
+  const details = flags.logProbabilities ? '--log-probabilities' : flags.alternatives ? '--alternatives' : null;
+  if (details && !json && !stats) throw new UsageError(`${details}: found neither --stats nor --json, expected one of them`);
+}
+
+/** Refuses a token file that cannot be written before the work on its ids begins. */
+function checkTokensOut({ tokensOut }: GenerateFlags, interactive: boolean): void {
+  if (tokensOut === undefined) return;
+  if (interactive) throw new UsageError('--tokens-out: found prompts from a terminal, expected one by --prompt or --tokens-in');
+  if (!statSync(dirname(tokensOut)).isDirectory()) throw new UsageError(`${dirname(tokensOut)}: a file, not a folder`);
+  if (statSync(tokensOut, { throwIfNoEntry: false })?.isDirectory()) throw new UsageError(`${tokensOut}: a folder, not a file`);
 }
 
 async function open(folder: string, { threads, quiet }: GenerateFlags): Promise<OpenedModel> {
@@ -77,7 +91,7 @@ async function answer(model: OpenedModel, prompt: string | Int32Array, flags: Ge
       flags.samples === undefined ? [model.generate(prompt, options)] : model.generateSamples(prompt, flags.samples, options);
     const results = flags.json
       ? await inTurn(generations)
-      : await writeAll(generations, model, typeof prompt === 'string' ? prompt : model.tokenizer.decode(prompt), flags, progress);
+      : await writeText(generations, { model, prompt, flags, onText: () => progress.clear() });
     progress.clear();
     if (flags.json) writeJson(model, prompt, results);
     if (flags.tokensOut !== undefined) {
@@ -90,36 +104,19 @@ async function answer(model: OpenedModel, prompt: string | Int32Array, flags: Ge
   }
 }
 
+/** The same for a prompt from a terminal, where one that cannot be continued is followed by the next. */
+async function answerOrTell(model: OpenedModel, prompt: string, flags: GenerateFlags): Promise<void> {
+  try {
+    await answer(model, prompt, flags);
+  } catch (error) {
+    if (!(error instanceof NibbleLensError)) throw error;
+    reportFailure(error);
+  }
+}
+
 async function inTurn(generations: readonly Generation[]): Promise<GenerationResult[]> {
   const results: GenerationResult[] = [];
   for (const generation of generations) results.push(await generation);
-  return results;
-}
-
-/** Streams each continuation to standard output, with its figures where they are asked for. */
-async function writeAll(
-  generations: readonly Generation[],
-  model: OpenedModel,
-  prompt: string,
-  flags: GenerateFlags,
-  progress: ProgressLine,
-): Promise<GenerationResult[]> {
-  const results: GenerationResult[] = [];
-  for (const [i, generation] of generations.entries()) {
-    if (generations.length > 1) process.stdout.write(`--- sample ${i + 1} of ${generations.length}\n`);
-    if (flags.echo) process.stdout.write(prompt);
-    let written = 0;
-    for await (const { text } of generation) {
-      progress.clear();
-      process.stdout.write(text);
-      written += text.length;
-    }
-    const result = await generation;
-    // A cancelled text may hold more than its steps gave.
-    process.stdout.write(`${result.text.slice(written)}\n`);
-    if (flags.stats) process.stdout.write(`\n${[stepTable(result, (id) => model.tokenizer.label(id)), statistics(result)].filter(Boolean).join('\n\n')}\n`);
-    results.push(result);
-  }
   return results;
 }
 

@@ -14,22 +14,21 @@ const STOP_REASONS: Readonly<Record<StopReason, string>> = {
 /** Most memory that this process has held in RAM at once, in bytes. */
 export const peakMemoryBytes = (): number => resourceUsage().maxRSS * 1024;
 
-const rate = (perSecond: number): string => (perSecond > 0 ? `${perSecond.toFixed(1)} tokens/s` : '–');
+const rate = (perSecond: number): string => (perSecond > 0 ? `${perSecond.toFixed(1)} tok/s` : '–');
 const duration = (ms: number): string => (ms < 1000 ? `${ms.toFixed(1)} ms` : `${(ms / 1000).toFixed(2)} s`);
 
 /** What a run was like, one figure a line. */
-export function statistics({ timings, stopReason, seed }: GenerationResult): string {
+export function statistics({ timings, stopReason }: GenerationResult): string {
   return textPairs([
     ['prompt tokens', String(timings.promptTokens)],
     ['generated tokens', String(timings.generatedTokens)],
     ['time to first token', duration(timings.timeToFirstTokenMs)],
     ['prefill', rate(timings.prefillTokensPerSecond)],
     ['decode', rate(timings.decodeTokensPerSecond)],
-    ['per token', timings.msPerToken > 0 ? `${timings.msPerToken.toFixed(2)} ms` : '–'],
+    ['ms per token', timings.msPerToken > 0 ? timings.msPerToken.toFixed(2) : '–'],
     ['total time', duration(timings.totalMs)],
     ['peak memory', `${(peakMemoryBytes() / 1e6).toFixed(0)} MB`],
     ['stopped by', STOP_REASONS[stopReason]],
-    ['seed', String(seed)],
   ]);
 }
 

@@ -29,7 +29,10 @@ export interface SamplerOptions {
 type LogitStep = (logits: Float32Array) => Float32Array;
 type CandidateStep = (candidates: Candidates) => Candidates;
 
-/** Chooses tokens for one sequence: penalties, bias, temperature, filters, then a draw by the seed. */
+/**
+ * Chooses tokens for one sequence: repetition penalty, presence and frequency penalties, bias, temperature, top-k, top-p,
+ * min-p, typical-p, in the order of transformers, then a draw by the seed.
+ */
 export class Sampler {
   readonly #greedy: boolean;
   readonly #onLogits: readonly LogitStep[];
@@ -99,8 +102,8 @@ function candidateSteps(options: SamplerOptions): CandidateStep[] {
   const steps: CandidateStep[] = [];
   if (options.temperature !== 1) steps.push((left) => temperature(left, options.temperature));
   if (options.topK > 0) steps.push((left) => topK(left, options.topK));
-  if (options.typicalP < 1) steps.push((left) => typicalP(left, options.typicalP));
   if (options.topP < 1) steps.push((left) => topP(left, options.topP));
   if (options.minP > 0) steps.push((left) => minP(left, options.minP));
+  if (options.typicalP < 1) steps.push((left) => typicalP(left, options.typicalP));
   return steps;
 }

@@ -20,7 +20,9 @@ namespace nibblelens {
 namespace {
 
 /** NATIVE_INTERFACE of native.ts. */
-constexpr int kInterface = 1;
+constexpr int kInterface = 2;
+/** LONGEST_MAPPING of native.ts. */
+constexpr size_t kLongestMapping = size_t{1} << 32;
 
 #if defined(__clang__)
 constexpr const char* kCompiler = __VERSION__;
@@ -90,6 +92,7 @@ void setIsa(Info call) {
       case ELOOP: return "ELOOP";
       case ENAMETOOLONG: return "ENAMETOOLONG";
       case ENODEV: return "ENODEV";
+      case ERANGE: return "ERANGE";
       default: return "EIO";
     }
   };
@@ -108,19 +111,22 @@ Napi::Value mapFileFunction(Info call) {
   const Reader read(env, "mapFile");
   const std::string path = read.text(call[0], "path");
   if (path.find('\0') != std::string::npos) read.typeError("path", "a string with a NUL", "a path");
-  const Mapping mapping = mapFile(path);
+  const size_t offset = read.size(call[1], "offset");
+  const size_t length = read.size(call[2], "length", 1);
+  // Beyond it, creating the buffer fails in a way that leaves unclear who releases the mapping.
+  if (length > kLongestMapping) read.rangeError("length", std::to_string(length), "at most 2^32");
+  const Mapping mapping = mapFile(path, offset, length);
   if (mapping.error != 0) throwFileError(env, mapping, path);
-  if (mapping.length == 0) read.rangeError("length of '" + path + "'", "0", "1 or more bytes");
   try {
     return Napi::ArrayBuffer::New(
-        env, mapping.data, mapping.length,
-        [](Napi::BasicEnv, void* data, size_t* length) {
-          releaseMapping(data, *length);
-          delete length;
+        env, mapping.data, length,
+        [](Napi::BasicEnv, void*, Mapping* held) {
+          releaseMapping(*held);
+          delete held;
         },
-        new size_t(mapping.length));
+        new Mapping(mapping));
   } catch (const Napi::Error&) {
-    releaseMapping(mapping.data, mapping.length);
+    releaseMapping(mapping);
     throw;
   }
 }

@@ -16,34 +16,37 @@ namespace nibblelens {
 
 #ifdef _WIN32
 
-Mapping mapFile(const std::string& path) {
+Mapping mapFile(const std::string& path, uint64_t offset, size_t length) {
   Mapping mapping;
-  const auto fail = [&](const char* call) {
-    mapping.error = errno ? errno : EIO;
+  const auto fail = [&](const char* call, int error) {
+    mapping.error = error ? error : EIO;
     mapping.failed = call;
   };
   FILE* file = std::fopen(path.c_str(), "rb");
   if (!file) {
-    fail("open");
+    fail("open", errno);
     return mapping;
   }
   _fseeki64(file, 0, SEEK_END);
-  mapping.length = static_cast<size_t>(_ftelli64(file));
-  _fseeki64(file, 0, SEEK_SET);
-  if (mapping.length > 0) {
-    mapping.data = std::malloc(mapping.length);
-    if (!mapping.data) fail("malloc");
-    else if (std::fread(mapping.data, 1, mapping.length, file) != mapping.length) {
-      fail("read");
-      releaseMapping(mapping.data, mapping.length);
-      mapping.data = nullptr;
+  const uint64_t size = static_cast<uint64_t>(_ftelli64(file));
+  if (size < length || size - length < offset) {
+    fail("read", ERANGE);
+  } else if (!(mapping.base = std::malloc(length))) {
+    fail("malloc", errno);
+  } else {
+    mapping.data = mapping.base;
+    mapping.held = length;
+    _fseeki64(file, static_cast<int64_t>(offset), SEEK_SET);
+    if (std::fread(mapping.data, 1, length, file) != length) {
+      fail("read", errno);
+      releaseMapping(mapping);
     }
   }
   std::fclose(file);
   return mapping;
 }
 
-void releaseMapping(void* data, size_t) { std::free(data); }
+void releaseMapping(const Mapping& mapping) { std::free(mapping.base); }
 
 #else
 
@@ -53,7 +56,7 @@ constexpr int kNoReserve = MAP_NORESERVE;
 constexpr int kNoReserve = 0;
 #endif
 
-Mapping mapFile(const std::string& path) {
+Mapping mapFile(const std::string& path, uint64_t offset, size_t length) {
   Mapping mapping;
   const auto fail = [&](const char* call, int error) {
     mapping.error = error;
@@ -70,20 +73,26 @@ Mapping mapFile(const std::string& path) {
     fail("fstat", errno);
   } else if (!S_ISREG(status.st_mode)) {
     fail("mmap", S_ISDIR(status.st_mode) ? EISDIR : EINVAL);
-  } else if (status.st_size > 0) {
-    mapping.length = static_cast<size_t>(status.st_size);
+  } else if (const auto size = static_cast<uint64_t>(status.st_size); size < length || size - length < offset) {
+    fail("mmap", ERANGE);
+  } else {
+    const size_t intoPage = offset % static_cast<size_t>(sysconf(_SC_PAGESIZE));
+    mapping.held = intoPage + length;
     // Pages of the file need no reserve in swap until they are written, and they seldom are.
-    mapping.data = mmap(nullptr, mapping.length, PROT_READ | PROT_WRITE, MAP_PRIVATE | kNoReserve, file, 0);
-    if (mapping.data == MAP_FAILED) {
-      mapping.data = nullptr;
+    mapping.base = mmap(nullptr, mapping.held, PROT_READ | PROT_WRITE, MAP_PRIVATE | kNoReserve, file,
+                        static_cast<off_t>(offset - intoPage));
+    if (mapping.base == MAP_FAILED) {
+      mapping.base = nullptr;
       fail("mmap", errno);
+    } else {
+      mapping.data = static_cast<char*>(mapping.base) + intoPage;
     }
   }
   close(file);
   return mapping;
 }
 
-void releaseMapping(void* data, size_t length) { munmap(data, length); }
+void releaseMapping(const Mapping& mapping) { munmap(mapping.base, mapping.held); }
 
 #endif
 

@@ -1,0 +1,52 @@
+import { readFile } from 'node:fs/promises';
+import { evaluateModels, type Evaluation } from '../comparison/evaluate.js';
+import { loadModel, type OpenedModel } from '../opened-model.js';
+import { cancellation } from './cancellation.js';
+import { ProgressLine } from './progress-line.js';
+import { textTable } from './text-table.js';
+
+export interface CompareFlags {
+  readonly text: string;
+  readonly window?: number;
+  readonly windows?: number;
+  readonly json?: boolean;
+  readonly quiet?: boolean;
+}
+
+/** Evaluates models on a text, the first being the reference, and prints a line for each. */
+export async function runCompare(
+  folders: readonly string[],
+  { text, window, windows, json, quiet }: CompareFlags,
+): Promise<void> {
+  const words = await readFile(text, 'utf8');
+  const progress = new ProgressLine(!quiet);
+  const { signal, done } = cancellation();
+  try {
+    const models: OpenedModel[] = [];
+    for (const folder of folders) models.push(await loadModel(folder, { signal }));
+    const [reference, ...others] = models;
+    const evaluation = await evaluateModels([reference, ...others], words, {
+      windowLength: window,
+      windows,
+      signal,
+      onProgress: (seen, all) => progress.show('comparing', seen, all),
+    });
+    progress.clear();
+    process.stdout.write(`${json ? JSON.stringify(evaluation) : inWords(evaluation)}\n`);
+  } finally {
+    done();
+    progress.clear();
+  }
+}
+
+function inWords({ models, windows, windowLength }: Evaluation): string {
+  const rows = models.map(({ record, loss, perplexity, meanKl, topAgreement }) => ({
+    model: record.model,
+    precision: record.precision,
+    'loss (nats)': loss.toFixed(4),
+    perplexity: perplexity.toFixed(3),
+    'KL (nats)': meanKl.toFixed(5),
+    'top-1 kept': `${(100 * topAgreement).toFixed(2)} %`,
+  }));
+  return `${textTable(rows)}\n\nmeans over ${windows} windows of ${windowLength} tokens; KL and top-1 against ${models[0].record.model}`;
+}

@@ -1,0 +1,138 @@
+import { readFileSync } from 'node:fs';
+import { sharded, tinyCheckpoint, type FolderFiles, type Tensors, type TinyOptions } from '../support/tiny-checkpoint.js';
+import { sentencePieceFile, type TestPiece } from '../tokenizer/support.js';
+
+// What the mutations start from: files of every kind that the library opens, all of them good.
+
+export interface SeedModel {
+  readonly config: Record<string, unknown>;
+  readonly tensors: Tensors;
+}
+
+const ROPES: readonly object[] = [
+  { rope_parameters: { rope_theta: 10_000, rope_type: 'default' } },
+  { rope_parameters: undefined, rope_theta: 500_000, rope_scaling: null },
+  { rope_parameters: { rope_type: 'linear', rope_theta: 10_000, factor: 4 } },
+  { rope_parameters: undefined, rope_theta: 10_000, rope_scaling: { type: 'yarn', factor: 4, original_max_position_embeddings: 32 } },
+  {
+    rope_parameters: {
+      rope_type: 'llama3',
+      rope_theta: 500,
+      factor: 8,
+      low_freq_factor: 1,
+      high_freq_factor: 4,
+      original_max_position_embeddings: 32,
+    },
+  },
+];
+
+const FORMATS: readonly TinyOptions[] = [
+  { weights: 'F32', bias: true },
+  { weights: 'BF16', floats: 'BF16', tied: true },
+  { weights: 'F16', floats: 'F16' },
+  { weights: 'F64', floats: 'F64' },
+  { weights: 'gemm', floats: 'F16', bias: true },
+  { weights: 'gemm', floats: 'BF16', tied: true },
+  { weights: 'gemv', floats: 'F16' },
+  { weights: 'gemv_fast', floats: 'F16' },
+];
+
+export const models: readonly SeedModel[] = FORMATS.map((options, i) => {
+  const { config, tensors } = tinyCheckpoint({ ...options, seed: i + 1 });
+  return { config: { ...config, ...ROPES[i % ROPES.length] }, tensors };
+});
+
+export const awqModels = models.filter(({ config }) => 'quantization_config' in config);
+
+export const twoFiles = ({ config, tensors }: SeedModel): FolderFiles => ({ 'config.json': config, ...sharded(tensors) });
+
+const story = (name: string): Uint8Array =>
+  new Uint8Array(readFileSync(new URL(`../../data/storyteller-int4/${name}`, import.meta.url)));
+
+interface BpeFile {
+  model: { vocab: Record<string, number>; merges: (string | [string, string])[] };
+}
+
+/** The bundled model's tokenizer with the first of its pieces alone. */
+function shortened(file: Uint8Array, pieces: number): object {
+  const json = JSON.parse(new TextDecoder().decode(file)) as BpeFile;
+  const vocab = Object.fromEntries(Object.entries(json.model.vocab).filter(([, id]) => id < pieces));
+  const merges = json.model.merges.filter((merge) => {
+    const [left, right] = typeof merge === 'string' ? merge.split(' ') : merge;
+    return [left, right, left + right].every((piece) => Object.hasOwn(vocab, piece));
+  });
+  return { ...json, model: { ...json.model, vocab, merges } };
+}
+
+/** As LLaMA 3 has it: pieces of bytes, a pattern that cuts words, ids added by a template. */
+const BYTE_LEVEL = {
+  added_tokens: [
+    { id: 260, content: '<|begin|>', special: true, normalized: false },
+    { id: 261, content: '<|end|>', special: true, normalized: false },
+  ],
+  normalizer: null,
+  pre_tokenizer: {
+    type: 'Sequence',
+    pretokenizers: [
+      { type: 'Split', pattern: { Regex: "'s|\\p{L}+|\\p{N}{1,3}| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+" }, behavior: 'Isolated', invert: false },
+      { type: 'ByteLevel', add_prefix_space: false, trim_offsets: true, use_regex: false },
+    ],
+  },
+  post_processor: {
+    type: 'TemplateProcessing',
+    single: [{ SpecialToken: { id: '<|begin|>', type_id: 0 } }, { Sequence: { id: 'A', type_id: 0 } }],
+    special_tokens: { '<|begin|>': { id: '<|begin|>', ids: [260], tokens: ['<|begin|>'] } },
+  },
+  decoder: { type: 'ByteLevel', add_prefix_space: true, trim_offsets: true, use_regex: true },
+  model: {
+    type: 'BPE',
+    dropout: null,
+    unk_token: null,
+    ignore_merges: true,
+    vocab: Object.fromEntries([...byteCharacters(), 'th', 'the', 'in', '\u0120a'].map((piece, id) => [piece, id])),
+    merges: ['t h', ['th', 'e'], 'i n', '\u0120 a'],
+  },
+};
+
+/** GPT-2's printable stand-ins for the 256 bytes, in some order. */
+function byteCharacters(): string[] {
+  const printable = [[0x21, 0x7e], [0xa1, 0xac], [0xae, 0xff]].flatMap(([from, to]) =>
+    Array.from({ length: to - from + 1 }, (_, i) => String.fromCharCode(from + i)),
+  );
+  return [...printable, ...Array.from({ length: 256 - printable.length }, (_, i) => String.fromCharCode(256 + i))];
+}
+
+const PIECES: readonly TestPiece[] = [
+  { text: '<unk>', type: 2 },
+  { text: '<s>', type: 3 },
+  { text: '</s>', type: 3 },
+  ...Array.from({ length: 256 }, (_, byte) => ({ text: `<0x${byte.toString(16).toUpperCase().padStart(2, '0')}>`, type: 6 })),
+  ...['\u2581', 'a', 'b', '\u2581a', 'ab', '\u2581ab', 'the', '\u2581the'].map((text, i) => ({ text, score: -i })),
+];
+
+const bytes = (value: object): Uint8Array => new TextEncoder().encode(JSON.stringify(value));
+
+export const tokenizerJsons: readonly Uint8Array[] = [
+  bytes(shortened(story('tokenizer.json'), 400)),
+  bytes(BYTE_LEVEL),
+  story('tokenizer.json'),
+];
+
+export const tokenizerModels: readonly Uint8Array[] = [
+  sentencePieceFile({ pieces: PIECES, trainer: { 3: 2, 35: 1, 40: 0, 41: 1, 42: 2, 43: -1 }, normalizer: { 3: 1, 4: 1, 5: 1 } }),
+  story('tokenizer.model'),
+];
+
+/** Beside a tokenizer: BOS, EOS, added tokens. */
+export const tokenizerSettings: Readonly<Record<string, Uint8Array>> = {
+  'tokenizer_config.json': bytes({
+    ...(JSON.parse(new TextDecoder().decode(story('tokenizer_config.json'))) as object),
+    added_tokens_decoder: {
+      1: { content: '<s>', lstrip: false, normalized: false, rstrip: false, single_word: false, special: true },
+      5: { content: '<tool>', lstrip: true, normalized: true, rstrip: true, single_word: false, special: false },
+    },
+  }),
+  'special_tokens_map.json': bytes({ bos_token: { content: '<s>', lstrip: false }, eos_token: '</s>', additional_special_tokens: ['<tool>'] }),
+  'added_tokens.json': bytes({ '<tool>': 5 }),
+  'generation_config.json': bytes({ bos_token_id: 1, eos_token_id: [2, 5] }),
+};
