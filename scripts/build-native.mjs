@@ -1,20 +1,24 @@
-// Builds the native addon with whatever C++17 compiler is there: $CXX, g++, clang++, c++, or `ziglang` of PyPI.
+// Builds the native addon with whatever C++17 compiler is there: $CXX, g++, clang++, c++, or one fetched from PyPI.
 //
 //   node scripts/build-native.mjs             build/native/nibblelens.node, skipping what is up to date
 //   node scripts/build-native.mjs --sanitize  the C++ tests, under address, undefined-behaviour and thread sanitizers
-import { spawn } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { existsSync } from 'node:fs';
 import { mkdir, readFile, readdir, rename, rm, writeFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
-import { dirname, join, relative } from 'node:path';
+import { basename, dirname, join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { fetchCompiler, findCompiler } from './setup/compiler.mjs';
+import { run } from './setup/run.mjs';
 
 const ROOT = fileURLToPath(new URL('..', import.meta.url));
 const SOURCES = join(ROOT, 'src', 'native', 'cpp');
 const TESTS = join(ROOT, 'tests', 'native', 'cpp');
 const OUTPUT = join(ROOT, 'build', 'native');
 const ADDON = join(OUTPUT, 'nibblelens.node');
+/** A fetched compiler builds a C++ library of its own first. */
+const COMPILE_MS = 300_000;
+const RUN_MS = 120_000;
 const JOBS = 2;
 
 /** Files that need no Node headers: the C++ tests link these. */
@@ -28,40 +32,18 @@ const KERNEL_FILES = [
 ];
 const AVX2_FLAGS = ['-mavx2', '-mfma', '-mf16c'];
 // -ffp-contract=off: no fused multiply-adds but those written, so that equal formulas give equal bits.
-const COMMON_FLAGS = ['-std=c++17', '-fno-math-errno', '-ffp-contract=off', '-Wall', '-Wextra', '-pthread', '-fPIC'];
+const COMMON_FLAGS = [
+  ...['-std=c++17', '-fno-math-errno', '-ffp-contract=off', '-pthread'],
+  ...['-Wall', '-Wextra', '-Wpedantic', '-Wshadow', '-Wconversion', '-Wsign-conversion'],
+  ...(process.platform === 'win32' ? [] : ['-fPIC']),
+];
 
-/** Runs a command; never rejects. `code` is null where it cannot be started. */
-function run(command, args, options = {}) {
-  return new Promise((resolve) => {
-    const child = spawn(command, args, { stdio: ['ignore', 'pipe', 'pipe'], ...options });
-    let output = '';
-    child.stdout?.on('data', (data) => (output += data));
-    child.stderr?.on('data', (data) => (output += data));
-    child.on('error', (error) => resolve({ code: null, output: error.message }));
-    child.on('close', (code) => resolve({ code: code ?? 1, output }));
-  });
-}
-
-/** The first compiler that answers, as { command, prefix, version }, or null. */
-async function findCompiler() {
-  const candidates = [
-    ...(process.env.CXX ? [process.env.CXX.split(/\s+/)] : []),
-    ['g++'],
-    ['clang++'],
-    ['c++'],
-    ['python3', '-m', 'ziglang', 'c++'],
-  ];
-  for (const [command, ...prefix] of candidates) {
-    const { code, output } = await run(command, [...prefix, '--version']);
-    if (code === 0) return { command, prefix, version: output.split('\n')[0].trim() };
-  }
-  return null;
-}
+const runCompiler = ({ words: [command, ...first] }, args) => run(command, [...first, ...args], { timeoutMs: COMPILE_MS });
 
 /** What the compiler builds for, such as `x86_64-linux-gnu`: it need not be what Node runs on. */
 async function isX86(compiler) {
-  const { code, output } = await run(compiler.command, [...compiler.prefix, '-dumpmachine']);
-  return code === 0 ? /^(x86_64|amd64)/.test(output.trim()) : process.arch === 'x64';
+  const { ok, output } = await runCompiler(compiler, ['-dumpmachine']);
+  return ok ? /^(x86_64|amd64)/.test(output) : process.arch === 'x64';
 }
 
 /** A hash of all sources, and after a space one of how they are compiled. */
@@ -73,6 +55,8 @@ async function stampOf(folders, build) {
   }
   return `${hash.digest('hex')} ${createHash('sha256').update(JSON.stringify(build)).digest('hex')}`;
 }
+
+const UP_TO_DATE = { ok: true, compiler: null, reason: null };
 
 const readText = (file) => readFile(file, 'utf8').catch(() => null);
 
@@ -93,15 +77,15 @@ async function inTurn(tasks) {
 /** Compiles one file; null, or what the compiler said. */
 async function compile(compiler, source, object, flags) {
   await mkdir(dirname(object), { recursive: true });
-  const { code, output } = await run(compiler.command, [...compiler.prefix, ...flags, '-c', source, '-o', object]);
-  return code === 0 ? null : `${relative(ROOT, source)} does not compile:\n${output}`;
+  const { ok, output } = await runCompiler(compiler, [...flags, '-c', source, '-o', object]);
+  return ok ? null : `${relative(ROOT, source)} does not compile:\n${output}`;
 }
 
 async function link(compiler, objects, output, flags) {
   // Linked beside and then renamed: a process that has the old file open keeps it whole.
   const fresh = `${output}.${process.pid}.tmp`;
-  const { code, output: said } = await run(compiler.command, [...compiler.prefix, ...objects, ...flags, '-o', fresh]);
-  if (code !== 0) {
+  const { ok, output: said } = await runCompiler(compiler, [...objects, ...flags, '-o', fresh]);
+  if (!ok) {
     await rm(fresh, { force: true });
     return `${relative(ROOT, output)} does not link:\n${said}`;
   }
@@ -124,23 +108,31 @@ function includeFolders() {
 
 /**
  * Builds the addon where it is not up to date. Gives { ok, compiler, reason }: `compiler` is null where nothing had to
- * be built, `reason` says why `ok` is false. Warnings of the compiler are errors only if `strict`.
+ * be built, `reason` says why `ok` is false. Warnings are errors only if `strict`: a compiler that nobody here has met
+ * may warn of what is no fault, and its user needs the addon all the same. `again` tries anew to fetch a compiler.
  */
-export async function buildNative({ log = () => {}, strict = false } = {}) {
+export async function buildNative({ log = () => {}, strict = false, again = false } = {}) {
   try {
-    return await build(log, strict);
+    return await build(log, strict, again);
   } catch (error) {
     return { ok: false, compiler: null, reason: error.message };
   }
 }
 
-async function build(log, strict) {
+async function build(log, strict, again) {
   const stampFile = join(OUTPUT, 'nibblelens.stamp');
+  const noCompilerFile = join(OUTPUT, 'no-compiler');
   const found = existsSync(ADDON) ? await readText(stampFile) : null;
-  const compiler = await findCompiler();
+  let compiler = await findCompiler();
   if (!compiler) {
-    const isCurrent = found !== null && found.split(' ')[0] === (await stampOf([SOURCES], null)).split(' ')[0];
-    return { ok: isCurrent, compiler: null, reason: isCurrent ? null : 'no C++ compiler and no ziglang for python3' };
+    // Without a compiler an addon built of these sources, by whichever, is as good as can be.
+    if (found !== null && found.split(' ')[0] === (await stampOf([SOURCES], null)).split(' ')[0]) return UP_TO_DATE;
+    if (again || !existsSync(noCompilerFile)) compiler = await fetchCompiler({ log });
+    if (!compiler) {
+      await mkdir(OUTPUT, { recursive: true });
+      await writeFile(noCompilerFile, '');
+      return { ok: false, compiler: null, reason: 'no C++ compiler, and none could be fetched from PyPI' };
+    }
   }
   const x86 = await isX86(compiler);
   const flags = [
@@ -157,7 +149,7 @@ async function build(log, strict) {
   const linkFlags =
     process.platform === 'darwin' ? ['-bundle', '-undefined', 'dynamic_lookup'] : ['-shared', '-pthread'];
   const stamp = await stampOf([SOURCES], [compiler, flags, AVX2_FLAGS, linkFlags]);
-  if (found === stamp) return { ok: true, compiler: null, reason: null };
+  if (found === stamp) return UP_TO_DATE;
 
   log(`building the native addon with ${compiler.version}`);
   await rm(stampFile, { force: true });
@@ -177,72 +169,91 @@ async function build(log, strict) {
   return { ok: true, compiler: compiler.version, reason: null };
 }
 
-/** Builds and runs the C++ tests under sanitizers; gives the exit status. */
+/** The C++ tests, and what each is run under: several tests share the objects of the kernels. */
+const SANITIZED = [
+  {
+    name: 'address and undefined-behaviour',
+    folder: 'sanitize-address',
+    flags: ['-fsanitize=address,undefined', '-fno-sanitize-recover=all'],
+    tests: ['kernels_test.cpp', 'decoder_test.cpp'],
+  },
+  { name: 'thread', folder: 'sanitize-thread', flags: ['-fsanitize=thread'], tests: ['thread_pool_test.cpp'] },
+];
+
+/** Builds the C++ tests where they are not up to date and runs them, under each sanitizer that the compiler has. */
 async function sanitize(log) {
   const compiler = await findCompiler();
   if (!compiler) {
-    log('sanitizer tests skipped: no C++ compiler');
-    return 0;
+    log('skipped: no C++ compiler');
+    return true;
   }
   const x86 = await isX86(compiler);
-  const builds = [
-    { name: 'address', test: 'kernels_test.cpp', flags: ['-fsanitize=address,undefined', '-fno-sanitize-recover=all'] },
-    { name: 'thread', test: 'thread_pool_test.cpp', flags: ['-fsanitize=thread'] },
-  ];
-  let failed = 0;
-  for (const { name, test, flags: sanitizer } of builds) {
-    const folder = join(OUTPUT, `sanitize-${name}`);
-    const probe = join(folder, 'probe');
+  let ok = true;
+  for (const sanitizer of SANITIZED) {
+    const folder = join(OUTPUT, sanitizer.folder);
     await mkdir(folder, { recursive: true });
-    await writeFile(`${probe}.cpp`, 'int main() { return 0; }\n');
-    const tried = await run(compiler.command, [...compiler.prefix, ...sanitizer, `${probe}.cpp`, '-o', probe]);
-    if (tried.code !== 0 || (await run(probe, [])).code !== 0) {
-      log(`${name} sanitizer tests skipped: ${compiler.version} has no working ${sanitizer[0]}`);
+    if (!(await works(compiler, sanitizer.flags, join(folder, 'probe')))) {
+      log(`skipped: ${compiler.version} has no working ${sanitizer.name} sanitizer`);
       continue;
     }
-    const flags = [
-      ...COMMON_FLAGS,
-      '-O1',
-      '-g1',
-      '-Werror',
-      ...sanitizer,
-      '-I',
-      SOURCES,
-      ...(x86 ? ['-DNIBBLELENS_AVX2'] : []),
-    ];
-    const sources = [...sourcesFor(KERNEL_FILES, x86).map((file) => join(SOURCES, file)), join(TESTS, test)];
-    const binary = join(folder, 'test');
-    const stampFile = join(folder, 'stamp');
-    const stamp = await stampOf([SOURCES, TESTS], [compiler, flags, AVX2_FLAGS]);
-    if ((await readText(stampFile)) !== stamp) {
-      log(`building ${test} under the ${name} sanitizer`);
-      await rm(stampFile, { force: true });
-      const objectOf = (source) => join(folder, `${source.slice(dirname(source).length + 1)}.o`);
-      const failure =
-        (await inTurn(
-          sources.map((source) => () =>
-            compile(compiler, source, objectOf(source), [...flags, ...(source.includes('avx2') ? AVX2_FLAGS : [])]),
-          ),
-        )) ?? (await link(compiler, sources.map(objectOf), binary, [...sanitizer, '-pthread']));
-      if (failure) {
-        log(failure);
-        return 1;
-      }
-      await writeFile(stampFile, stamp);
+    const failure = await buildTests(compiler, x86, sanitizer, folder, log);
+    if (failure) {
+      log(failure);
+      return false;
     }
-    const { code, output } = await run(binary, []);
-    log(output.trimEnd());
-    if (code !== 0) failed = 1;
+    for (const test of sanitizer.tests) {
+      const { ok: passed, output } = await run(join(folder, test.replace('.cpp', '')), [], { timeoutMs: RUN_MS });
+      log(output);
+      ok &&= passed;
+    }
   }
-  return failed;
+  return ok;
+}
+
+/** Whether a program built with these flags runs: libraries of sanitizers are often not installed. */
+async function works(compiler, flags, probe) {
+  await writeFile(`${probe}.cpp`, 'int main() { return 0; }\n');
+  const { ok } = await runCompiler(compiler, [...flags, `${probe}.cpp`, '-o', probe]);
+  return ok && (await run(probe, [], { timeoutMs: RUN_MS })).ok;
+}
+
+async function buildTests(compiler, x86, { name, flags: sanitizerFlags, tests }, folder, log) {
+  const flags = [
+    ...COMMON_FLAGS,
+    ...['-O1', '-g1', '-Werror', '-I', SOURCES],
+    ...sanitizerFlags,
+    ...(x86 ? ['-DNIBBLELENS_AVX2'] : []),
+  ];
+  const stampFile = join(folder, 'stamp');
+  const stamp = await stampOf([SOURCES, TESTS], [compiler, flags, AVX2_FLAGS]);
+  if ((await readText(stampFile)) === stamp) return null;
+
+  log(`building ${tests.join(' and ')} under the ${name} sanitizer`);
+  await rm(stampFile, { force: true });
+  const kernels = sourcesFor(KERNEL_FILES, x86).map((file) => join(SOURCES, file));
+  const sources = [...tests.map((test) => join(TESTS, test)), ...kernels];
+  const objectOf = (source) => join(folder, basename(source).replace('.cpp', '.o'));
+  const failure = await inTurn(
+    sources.map((source) => () => {
+      return compile(compiler, source, objectOf(source), [...flags, ...(source.includes('avx2') ? AVX2_FLAGS : [])]);
+    }),
+  );
+  if (failure) return failure;
+  for (const test of tests) {
+    const objects = [join(TESTS, test), ...kernels].map(objectOf);
+    const unlinked = await link(compiler, objects, join(folder, test.replace('.cpp', '')), [...sanitizerFlags, '-pthread']);
+    if (unlinked) return unlinked;
+  }
+  await writeFile(stampFile, stamp);
+  return null;
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
   const log = (message) => console.log(message);
   if (process.argv.includes('--sanitize')) {
-    process.exitCode = await sanitize(log);
+    process.exitCode = (await sanitize(log)) ? 0 : 1;
   } else {
-    const { ok, compiler, reason } = await buildNative({ log, strict: true });
+    const { ok, compiler, reason } = await buildNative({ log, strict: true, again: true });
     if (ok) log(compiler ? `built ${relative(process.cwd(), ADDON)}` : 'up to date');
     else {
       console.error(reason);

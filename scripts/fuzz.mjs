@@ -20,7 +20,7 @@ fifth without it. Each must open and work, or be refused with a typed error, in 
 A run of 10000 cases or more with no failure writes docs/fuzz-record.json.`;
 
 const COUNT = 10_000;
-const MOST_BYTES = 512 * 2 ** 20;
+const MOST_BYTES = 512e6;
 const MOST_FAILURES = 25;
 /** Every so many cases one runs without the addon. */
 const PLAIN_SHARE = 5;

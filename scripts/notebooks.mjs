@@ -1,6 +1,6 @@
 // npm run notebooks [-- --out FOLDER --jobs N --save FILE…]: runs notebooks from top to bottom and makes pages of them.
 import './setup/node-version.mjs';
-import { copyFileSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, realpathSync, rmSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, realpathSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { basename, dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -31,12 +31,18 @@ export async function runNotebook(file, { out = PAGES, save = false } = {}) {
     if (problem) return { ok: false, page, seconds: secondsSince(started), reason: problem };
     mkdirSync(out, { recursive: true });
     const { reason } = await nbconvert(join(work, `${name}.ipynb`), ['--to', 'html', ...PAGE_OPTIONS, '--output-dir', out]);
-    if (save && !reason) copyFileSync(join(work, `${name}.ipynb`), file);
+    if (save && !reason) writeFileSync(file, withShortArrays(readFileSync(join(work, `${name}.ipynb`), 'utf8')));
     return { ok: !reason, page, seconds: secondsSince(started), reason };
   } finally {
     rmSync(work, { recursive: true, force: true });
   }
 }
+
+/**
+ * JSON with each array of numbers on one line: nbformat gives every number a line of its own, which makes figures several
+ * times as large. No string is touched, as strings hold no line breaks in JSON.
+ */
+const withShortArrays = (json) => json.replace(/\[\n[\s\d.,eE+\-nul]*\]/g, (array) => array.replace(/\s+/g, ''));
 
 const EXECUTION = [
   '--ExecutePreprocessor.kernel_name=nibblelens',

@@ -1,6 +1,6 @@
 // What notebooks and exported pages draw with, made from npm packages: a minified plotly.js, and temml for equations.
 import { existsSync, readFileSync, renameSync, writeFileSync } from 'node:fs';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { packageFolder, ROOT } from './setup/places.mjs';
 
 const STATIC = join(ROOT, 'jupyter', 'labextensions', 'nibblelens-figures', 'static');
@@ -9,7 +9,7 @@ const STATIC = join(ROOT, 'jupyter', 'labextensions', 'nibblelens-figures', 'sta
 const SCRIPTS = [
   { name: 'plotly.min.js', from: 'plotly.js-dist', file: 'plotly.js', make: minify },
   { name: 'temml.min.js', from: 'temml', file: join('dist', 'temml.min.js') },
-  { name: 'temml.css', from: 'temml', file: join('dist', 'Temml-Local.css') },
+  { name: 'temml.css', from: 'temml', file: join('dist', 'Temml-Local.css'), make: withFonts },
 ];
 
 /**
@@ -17,7 +17,7 @@ const SCRIPTS = [
  * them along; a clone makes them. Gives null, or why there are none.
  */
 export async function ensurePageScripts() {
-  for (const { name, from, file, make = readFileSync } of SCRIPTS) {
+  for (const { name, from, file, make = copy } of SCRIPTS) {
     const target = join(STATIC, name);
     const folder = packageFolder(from);
     if (folder === null) {
@@ -25,13 +25,26 @@ export async function ensurePageScripts() {
       return `the package ${from} is not installed: run npm install`;
     }
     const { version } = JSON.parse(readFileSync(join(folder, 'package.json'), 'utf8'));
-    const head = `/* ${from} ${version} */\n`;
+    const head = `/* ${from} ${version}, ${make.name} */\n`;
     if (existsSync(target) && readFileSync(target, 'utf8').startsWith(head)) continue;
+    const text = head + (await make(join(folder, file)));
     const made = `${target}.${process.pid}`;
-    writeFileSync(made, head + (await make(join(folder, file))));
-    renameSync(made, target);
+    try {
+      writeFileSync(made, text);
+      renameSync(made, target);
+    } catch (error) {
+      return `a script that draws figures cannot be written: ${error.message}`;
+    }
   }
   return null;
+}
+
+const copy = (file) => readFileSync(file, 'utf8');
+
+/** A style sheet with its fonts inside, as a page is one file. */
+function withFonts(file) {
+  const inside = (_, name) => `url(data:font/woff2;base64,${readFileSync(join(dirname(file), name), 'base64')})`;
+  return readFileSync(file, 'utf8').replace(/url\('([^']+\.woff2)'\)/g, inside);
 }
 
 async function minify(file) {

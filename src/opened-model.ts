@@ -152,7 +152,10 @@ export class OpenedModel {
     return hookNames(this.config.numHiddenLayers);
   }
 
-  /** A layer's matrix as floats, dequantised: values [out, in]. */
+  /**
+   * A layer's matrix as floats, dequantised: values [out, in]. Made in one go: the largest matrices of a model of 7
+   * billion parameters take some tenths of a second; `dequantize` of the storage gives some rows alone.
+   */
   weight(layer: number, name: LinearName): { shape: [number, number]; values: Float32Array; storage: MatrixStorage } {
     const { layers } = this.#open().weights;
     if (!layers[layer]) {

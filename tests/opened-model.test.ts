@@ -41,8 +41,15 @@ describe('loadModel', () => {
     for (const load of ['map', 'copy'] as const) {
       const progress: [number, number][] = [];
       const onProgress = (done: number, total: number) => void progress.push([done, total]);
-      const model = await loadModel(bundled.storytellerInt4, { load, onProgress, signal: new AbortController().signal });
-      assert.deepEqual(progress, [1, 2, 3, 4, 5, 6].map((done) => [done, 6]));
+      const model = await loadModel(bundled.storytellerInt4, {
+        load,
+        onProgress,
+        signal: new AbortController().signal,
+      });
+      assert.deepEqual(
+        progress,
+        [1, 2, 3, 4, 5, 6].map((done) => [done, 6]),
+      );
       assert.equal(model.path, bundled.storytellerInt4);
       assert.match(model.hash, /^[0-9a-f]{64}$/);
       assert.deepEqual([model.config.numHiddenLayers, model.tokenizer.vocabSize], [6, 4096]);
@@ -50,11 +57,15 @@ describe('loadModel', () => {
   });
 
   test('mapped and copied weights are the same, and so are two openings of one folder', async () => {
-    const [mapped, copied] = [await loadModel(bundled.storyteller), await loadModel(bundled.storyteller, { load: 'copy' })];
+    const [mapped, copied] = [
+      await loadModel(bundled.storyteller),
+      await loadModel(bundled.storyteller, { load: 'copy' }),
+    ];
     assert.equal(mapped.hash, copied.hash);
     const runs = await Promise.all([mapped, copied].map((model) => model.run('Once upon a time', { capture: 'all' })));
     assert.deepEqual(runs[0].logits, runs[1].logits);
-    for (const { name, values } of runs[0].activations) assert.deepEqual(values, runs[1].activations.get(name).values, name);
+    for (const { name, values } of runs[0].activations)
+      assert.deepEqual(values, runs[1].activations.get(name).values, name);
   });
 
   test('sets the threads of the kernels', withAddon, async () => {
@@ -82,7 +93,11 @@ describe('loadModel', () => {
     const files = tinyFolder({ weights: 'F32' });
     const rejects = (change: FolderFiles, kind: typeof CheckpointError, message: RegExp) =>
       withFolder({ ...files, ...change }, (folder) =>
-        assert.rejects(loadModel(folder), (error) => error instanceof kind && message.test(error.message), String(message)),
+        assert.rejects(
+          loadModel(folder),
+          (error) => error instanceof kind && message.test(error.message),
+          String(message),
+        ),
       );
     await assert.rejects(loadModel(join(bundled.storyteller, 'nowhere')), CheckpointError);
     await withFolder({}, (folder) => assert.rejects(loadModel(folder), CheckpointError));
@@ -117,7 +132,8 @@ describe('an opened model', () => {
         const checkpoint = await openCheckpoint(folder);
         for (let layer = 0; layer < TINY.layers; layer++) {
           for (const name of names) {
-            const module = `model.layers.${layer}.${name.startsWith('gate') || name.startsWith('up') || name.startsWith('down') ? 'mlp' : 'self_attn'}.${name}`;
+            const block = ['gate_proj', 'up_proj', 'down_proj'].includes(name) ? 'mlp' : 'self_attn';
+            const module = `model.layers.${layer}.${block}.${name}`;
             const { weight } = await checkpoint.linear(module);
             const { shape, values, storage } = model.weight(layer, name);
             assert.deepEqual(shape, [weight.outFeatures, weight.inFeatures]);
@@ -126,10 +142,14 @@ describe('an opened model', () => {
           }
         }
         await checkpoint.close();
-        for (const layer of [-1, TINY.layers, 0.5, NaN]) assert.throws(() => model.weight(layer, 'q_proj'), OptionError);
-        assert.throws(() => model.weight(0, 'w_proj' as LinearName), (error) => {
-          return error instanceof UnknownNameError && /w_proj.*q_proj/.test(error.message);
-        });
+        for (const layer of [-1, TINY.layers, 0.5, NaN])
+          assert.throws(() => model.weight(layer, 'q_proj'), OptionError);
+        assert.throws(
+          () => model.weight(0, 'w_proj' as LinearName),
+          (error) => {
+            return error instanceof UnknownNameError && /w_proj.*q_proj/.test(error.message);
+          },
+        );
       });
     }
   });
@@ -138,11 +158,20 @@ describe('an opened model', () => {
     // the rotary table is made as far as positions are reached, some hundreds at once
     const table = async (model: OpenedModel) => {
       await model.run(Int32Array.of(1));
-      const rows = model.memory().objects() as { kind: string; matrices: number; bytes: number; megabytes: number; mapped: number }[];
+      const rows = model.memory().objects() as {
+        kind: string;
+        matrices: number;
+        bytes: number;
+        megabytes: number;
+        mapped: number;
+      }[];
       for (const { bytes, megabytes } of rows) assert.equal(megabytes, bytes / 1e6);
       return rows.map(({ kind, matrices, bytes, mapped }) => [kind, matrices, bytes, mapped]);
     };
-    for (const [load, share] of [['map', addon ? 1 : 0], ['copy', 0]] as const) {
+    for (const [load, share] of [
+      ['map', addon ? 1 : 0],
+      ['copy', 0],
+    ] as const) {
       const model = await loadModel(bundled.storyteller, { load });
       const { hiddenSize, intermediateSize, numHiddenLayers: layers, vocabSize, headDim, ...config } = model.config;
       const attention = 2 * hiddenSize * headDim * (config.numAttentionHeads + config.numKeyValueHeads);
@@ -212,7 +241,8 @@ describe('an opened model', () => {
       () => model.record(),
     ];
     for (const use of uses) assert.throws(use, DisposedError, String(use));
-    for (const use of [() => model.run('a'), () => model.graph()]) await assert.rejects(use, DisposedError, String(use));
+    for (const use of [() => model.run('a'), () => model.graph()])
+      await assert.rejects(use, DisposedError, String(use));
     assert.equal((await running).record.hash, model.hash);
     assert.equal((await generating).ids.length, 5);
   });
@@ -257,7 +287,10 @@ describe('generation by a real model', () => {
       assert.equal(alternatives[0].logProbability.toFixed(4), Math.max(...expected).toFixed(4));
     }
     const table = result.toTable();
-    assert.deepEqual(table.array('token'), steps.map(({ id }) => model.tokenizer.label(id)));
+    assert.deepEqual(
+      table.array('token'),
+      steps.map(({ id }) => model.tokenizer.label(id)),
+    );
     const probabilities = table.array('probability') as number[];
     probabilities.forEach((p, i) => assert.ok(Math.abs(p - Math.exp(steps[i].logProbability ?? NaN)) < 1e-12));
     const { timings } = result;

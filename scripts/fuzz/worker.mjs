@@ -39,8 +39,8 @@ export class Worker {
   }
 
   async #start() {
-    const { root, seed, keep } = this.options;
-    this.#child = fork(CHILD, [root, String(seed), ...(keep ? ['keep'] : [])], {
+    const { root, seed, mostBytes, keep } = this.options;
+    this.#child = fork(CHILD, [root, String(seed), String(mostBytes), ...(keep ? ['keep'] : [])], {
       execArgv: ['--import', import.meta.resolve('tsx')],
       env: { ...process.env, ...(this.native ? {} : { NIBBLELENS_NATIVE: 'off' }) },
       stdio: ['ignore', 'ignore', 'pipe', 'ipc'],

@@ -6,24 +6,27 @@ import { run } from './run.mjs';
 /** A whole C++ compiler as a Python package (100 MB), for machines that have none. */
 const ZIG = 'ziglang==0.17.1';
 
-const answers = async (command, args) => (await run(command, args, { timeoutMs: 20_000 })).ok;
+/** A compiler by its command, as words: `{ words, version }` with its first line about itself, or null if it is not there. */
+async function compilerAt(words) {
+  const [command, ...first] = words;
+  const { ok, output } = await run(command, [...first, '--version'], { timeoutMs: 60_000 });
+  return ok ? { words, version: output.split('\n')[0].trim() } : null;
+}
 
-/** The command of a C++ compiler, as words, or null: $CXX, those of the system, or one fetched from PyPI. */
-export async function findCompiler({ log }) {
-  for (const compiler of [process.env.CXX, 'c++', 'g++', 'clang++']) {
-    if (compiler && (await answers(compiler, ['--version']))) return [compiler];
+/** The C++ compiler of this machine: $CXX or one of the system's; null where there is none. */
+export async function findCompiler() {
+  const named = process.env.CXX?.trim();
+  for (const words of [...(named ? [named.split(/\s+/)] : []), ['g++'], ['clang++'], ['c++']]) {
+    const found = await compilerAt(words);
+    if (found) return found;
   }
-  const python = await fetchZig({ log });
-  return python && [python, '-m', 'ziglang', 'c++'];
+  return null;
 }
 
 let fetched;
 
-/**
- * Lets `python3 -m ziglang` work for this process and its children, and gives the Python for it; null where that cannot
- * be. Fetched once, into the cache.
- */
-export function fetchZig({ log }) {
+/** A C++ compiler fetched from PyPI, once, into the cache; null where that cannot be. */
+export function fetchCompiler({ log }) {
   fetched ??= fetchInto(join(cacheFolder(), ZIG.replace('==', '-')), log);
   return fetched;
 }
@@ -42,5 +45,5 @@ async function fetchInto(folder, log) {
   }
   if (!existsSync(folder)) return null;
   process.env.PYTHONPATH = [folder, process.env.PYTHONPATH].filter(Boolean).join(delimiter);
-  return python;
+  return compilerAt([python, '-m', 'ziglang', 'c++']);
 }

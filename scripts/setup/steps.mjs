@@ -1,11 +1,9 @@
-import { fetchZig } from './compiler.mjs';
 import { tail } from './run.mjs';
 
 /** Builds the native addon, if need be by a compiler fetched for it; without one the TypeScript kernels serve. */
-export async function nativeAddon({ log }) {
+export async function nativeAddon({ log, again }) {
   const { buildNative } = await import('../build-native.mjs');
-  let { ok, compiler, reason } = await buildNative({ log });
-  if (!ok && compiler === null && (await fetchZig({ log })) !== null) ({ ok, compiler, reason } = await buildNative({ log }));
+  const { ok, compiler, reason } = await buildNative({ log, again, strict: Boolean(process.env.CI) });
   if (ok) return { state: compiler === null ? 'ready' : 'done', detail: compiler ?? '' };
   return {
     state: 'lost',

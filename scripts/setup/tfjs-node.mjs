@@ -1,7 +1,7 @@
 import { cpSync, existsSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { delimiter, dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { findCompiler } from './compiler.mjs';
+import { fetchCompiler, findCompiler } from './compiler.mjs';
 import { binFolder, cacheFolder, findPython, packageFolder } from './places.mjs';
 import { run, tail } from './run.mjs';
 
@@ -150,9 +150,9 @@ async function unpackWheel(log) {
  * node-gyp this needs neither Node's own headers nor a network, and takes seconds.
  */
 async function compileBinding(folder, deps, target, log) {
-  const compiler = await findCompiler({ log });
+  const compiler = (await findCompiler()) ?? (await fetchCompiler({ log }));
   if (compiler === null) return 'no C++ compiler for its binding, and none could be fetched';
-  const [command, ...first] = compiler;
+  const [command, ...first] = compiler.words;
   log('compiling its binding');
   const headers = join(packageFolder('node-api-headers'), 'include');
   mkdirSync(dirname(target), { recursive: true });

@@ -1,6 +1,6 @@
 import { nearest, OptionError, UnknownNameError } from './errors.js';
 
-/** Throws for options that are no object, or that have a name which is none of `known`: a typing error would do nothing. */
+/** Throws for options that are no object, or have a name that is none of `known`: a typing error would do nothing. */
 export function checkOptionNames(options: object, known: readonly string[], thing: string): void {
   if (typeof options !== 'object' || options === null) {
     throw new OptionError({ thing: 'options', found: options, expected: 'an object' });

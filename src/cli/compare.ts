@@ -48,5 +48,6 @@ function inWords({ models, windows, windowLength }: Evaluation): string {
     'KL (nats)': meanKl.toFixed(5),
     'top-1 kept': `${(100 * topAgreement).toFixed(2)} %`,
   }));
-  return `${textTable(rows)}\n\nmeans over ${windows} windows of ${windowLength} tokens; KL and top-1 against ${models[0].record.model}`;
+  const about = `means over ${windows} windows of ${windowLength} tokens; KL and top-1 against the first model`;
+  return `${textTable(rows)}\n\n${about}`;
 }

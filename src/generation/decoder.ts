@@ -38,8 +38,8 @@ export interface Sequence {
   /** A copy that shares what both have in common until one of them writes. */
   fork(): Sequence;
   /**
-   * Drops positions [from, from + count) and moves later ones up, their keys turned to their new positions. Nothing else
-   * may be done with the sequence meanwhile.
+   * Drops positions [from, from + count) and moves later ones up, their keys turned to their new positions. A sequence
+   * must be left alone meanwhile.
    */
   discard(from: number, count: number): void | Promise<void>;
   dispose(): void;

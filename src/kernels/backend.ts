@@ -81,6 +81,7 @@ async function loadTensorFlow(): Promise<string | null> {
     await import(name);
     return null;
   } catch (error) {
+    if (error instanceof Error && 'code' in error && error.code === 'ERR_MODULE_NOT_FOUND') return 'tfjs-node is not installed';
     return (error instanceof Error ? error.message : String(error)).split('\n')[0] ?? '';
   }
 }

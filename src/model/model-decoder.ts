@@ -106,8 +106,9 @@ export class ModelDecoder {
       settings.onProgress?.(items.length, items.length);
       return this.#split(all);
     };
-    if (items.length > 1) return this.#roomForOneEach(caches).then(() => this.#pass(ids, 1, caches, settings.signal)).then(done);
-    const logits = this.#pass(ids, 1, caches, settings.signal);
+    const pass = () => this.#pass(ids, 1, caches, settings.signal);
+    if (items.length > 1) return this.#roomForOneEach(caches).then(pass).then(done);
+    const logits = pass();
     return logits instanceof Promise ? logits.then(done) : done(logits);
   }
 

@@ -57,7 +57,7 @@ export interface NativeDecoderLayer {
   readonly down: NativeLinear;
 }
 
-/** Everything a fused decoder reads; it holds the object, so the arrays live as long as the decoder. */
+/** Everything a fused decoder reads. It holds the arrays, and takes none of a resizable buffer. */
 export interface NativeDecoderSpec {
   readonly dModel: number;
   readonly heads: number;
@@ -92,7 +92,7 @@ export interface NativeCapture {
 }
 
 export interface NativeStep {
-  /** [batch, pos] */
+  /** [batch, pos], copied */
   readonly ids: Int32Array;
   readonly batch: number;
   readonly pos: number;
@@ -108,7 +108,10 @@ export interface NativeStep {
 export interface NativeDecoder {
   /** Runs all layers on the calling thread (and the pool); true, or false when `abort` was seen: the cache's contents after `length` are then undefined. */
   step(step: NativeStep): boolean;
-  /** The same off the main thread. The arrays are held until it settles. */
+  /**
+   * The same off the main thread; steps of one decoder run in turn. Ids are copied, the other arrays and the weights
+   * are held until it settles: they may be read and written meanwhile, but not transferred, which frees their memory.
+   */
   stepAsync(step: NativeStep): Promise<boolean>;
 }
 
@@ -209,7 +212,7 @@ function load(): NativeAddon | null {
 function checked(addon: NativeAddon): NativeAddon {
   const { isa, threads, compiler } = addon.info();
   const asked = process.env.NIBBLELENS_THREADS;
-  if (asked && Number(asked) !== threads) {
+  if (asked && !(/^\d+$/.test(asked) && Number(asked) >= 1 && Number(asked) <= 256)) {
     log('warn', `NIBBLELENS_THREADS: found ${asked}, expected 1 to 256; ${threads} are used`);
   }
   log('debug', `native addon: ${isa}, ${threads} threads, ${compiler}`);

@@ -41,12 +41,16 @@ interface Box {
 
 /** Parts of a model, the first that holds; colours as in `plotErrorOverDepth`. */
 const PARTS: readonly Part[] = [
-  { name: 'residual stream', color: CATEGORICAL[0], holds: ({ hooks }) => hooks.some((hook) => /hook_(embed|resid_\w+)$/.test(hook)) },
+  { name: 'residual stream', color: CATEGORICAL[0], holds: hooked(/hook_(embed|resid_\w+)$/) },
   { name: 'norms', color: CATEGORICAL[4], holds: ({ kernel }) => /RMSNorm|DivideRows|MultiplyColumns/.test(kernel) },
-  { name: 'attention', color: CATEGORICAL[1], holds: ({ hooks }) => hooks.some((hook) => /\battn\./.test(hook)) },
-  { name: 'MLP', color: CATEGORICAL[2], holds: ({ hooks }) => hooks.some((hook) => /\bmlp\./.test(hook)) },
+  { name: 'attention', color: CATEGORICAL[1], holds: hooked(/\battn\./) },
+  { name: 'MLP', color: CATEGORICAL[2], holds: hooked(/\bmlp\./) },
   { name: 'logits', color: CATEGORICAL[6], holds: () => true },
 ];
+
+function hooked(pattern: RegExp): Part['holds'] {
+  return ({ hooks }) => hooks.some((hook) => pattern.test(hook));
+}
 
 /** Pixels: a box, and from one to the next. */
 const SIZE = { box: 172, boxHeight: 34, column: 192, level: 62, above: 98, below: 12 };
@@ -55,10 +59,10 @@ const HALF = SIZE.boxHeight / 2 / SIZE.level;
 const MOST_BOXES = 200;
 
 /**
- * A pass, or a part of it, as a diagram from top to bottom: in each box a weight's or kernel's name and the shape of what
- * comes out, the residual stream as a trunk at the left, the named points under the pointer. Reshapes are drawn as part of
- * what they reshape. Throws ShapeError where there is nothing to draw, or too much, and OptionError for an input that is
- * no earlier node.
+ * A pass, or a part of it, as a diagram from top to bottom: in each box a weight's or kernel's name and the shape of
+ * what comes out, the residual stream as a trunk at the left, the named points under the pointer. Reshapes are drawn as
+ * part of what they reshape. Throws ShapeError where there is nothing to draw, or too much, and OptionError for an input
+ * that is no earlier node.
  */
 export function plotGraph({ nodes, prefix = '' }: GraphInput, { title }: FigureOptions = {}): Figure {
   const boxes = boxesOf(nodes, prefix);
@@ -101,7 +105,8 @@ function boxesOf(nodes: readonly GraphNodeLike[], prefix: string): Box[] {
     const sources = Object.values(node.inputs);
     const bad = sources.find((source) => !Number.isInteger(source) || source < -1 || source >= index);
     if (bad !== undefined) {
-      throw new OptionError({ thing: 'input', found: bad, expected: `−1 to ${index - 1}`, where: `plotGraph, node ${index}` });
+      const expected = `−1 to ${index - 1}`;
+      throw new OptionError({ thing: 'input', found: bad, expected, where: `plotGraph, node ${index}` });
     }
     const from = [...new Set(sources.flatMap((source) => boxOf.get(source) ?? []))];
     const points = hooks.map((hook) => hook.slice(prefix.length));
@@ -125,7 +130,8 @@ function boxesOf(nodes: readonly GraphNodeLike[], prefix: string): Box[] {
   }
   const boxes = [...new Set(boxOf.values())];
   if (boxes.length === 0 || boxes.length > MOST_BOXES) {
-    throw new ShapeError({ thing: 'ops to draw', found: boxes.length, expected: `1 to ${MOST_BOXES}`, where: 'plotGraph' });
+    const expected = `1 to ${MOST_BOXES}`;
+    throw new ShapeError({ thing: 'ops to draw', found: boxes.length, expected, where: 'plotGraph' });
   }
   for (const box of boxes) if (!isTrunk(box)) box.x = placeOf(box, boxes);
   return boxes;
@@ -137,17 +143,17 @@ const isTrunk = ({ part }: Box): boolean => part === PARTS[0];
 function placeOf(box: Box, boxes: readonly Box[]): number {
   const parents = box.from.filter((from) => !isTrunk(from));
   const middle = parents.length === 0 ? 2 : parents.reduce((sum, { x }) => sum + x, 0) / parents.length;
-  const siblings = boxes.filter(
-    ({ from, part }) => part !== PARTS[0] && from.length === box.from.length && from.every((one) => box.from.includes(one)),
-  );
+  const siblings = boxes
+    .filter((other) => !isTrunk(other) && other.from.length === box.from.length)
+    .filter(({ from }) => from.every((one) => box.from.includes(one)));
   return Math.max(1, middle + siblings.indexOf(box) - (siblings.length - 1) / 2);
 }
 
 /** Straight down beside what lies between, then over to the box below. */
 function edge(from: Box, to: Box): object {
   const trunk = isTrunk(from) && isTrunk(to);
-  const [top, turn, bottom] = [from.level + HALF, to.level - 1 + HALF, to.level - HALF].map((y) => Number(y.toFixed(3)));
-  const middle = Number(((turn + bottom) / 2).toFixed(3));
+  const ends = [from.level + HALF, to.level - 1 + HALF, to.level - 0.5, to.level - HALF];
+  const [top, turn, middle, bottom] = ends.map((y) => Number(y.toFixed(3)));
   return {
     type: 'path',
     path: `M${from.x},${top}L${from.x},${turn}C${from.x},${middle} ${to.x},${middle} ${to.x},${bottom}`,

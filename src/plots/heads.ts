@@ -1,8 +1,8 @@
 import { ShapeError } from '../base/errors.js';
 import { checkHeads } from './attention-pattern.js';
 import { figureOf, type Figure, type FigureOptions } from './figure.js';
-import { rounded } from './numbers.js';
-import { numberIn, readRows, type TableLike } from './rows.js';
+import { inWords, rounded } from './numbers.js';
+import { checkWhole, numberIn, readRows, type TableLike } from './rows.js';
 import { CATEGORICAL, DIVERGING, SEQUENTIAL } from './theme.js';
 import { plainText } from './token-text.js';
 
@@ -16,139 +16,170 @@ export interface HeadsInput {
   readonly kvHeads?: number;
 }
 
-/** Pixels: of all maps together, between two of them, and of a cell. */
-const SIZE = { page: 790, gap: 28, tallest: 34, lowest: 9, numbered: 26, band: 4 };
+/** Pixels: all maps together, between two of them, sides of a cell, its width to bear a number, a group's band. */
+const SIZE = { page: 790, gap: 28, tallest: 34, lowest: 9, numbered: 26, band: 4, above: 34 };
 /** Pixels below the maps: axes, and colour bars where cells bear no numbers. */
-const BOTTOM = { numbered: 50, bar: 84 };
+const BELOW = { numbers: 50, bars: 84 };
 const MOST_LABELS = 16;
+const MOST_DECIMALS = 5;
+
+/** Where a map stands. */
+interface Panel {
+  readonly heading: string;
+  /** Layers by heads. */
+  readonly z: readonly (readonly number[])[];
+  /** Stretch from 0 to 1. */
+  readonly from: number;
+  readonly to: number;
+  /** Plotly's number of its axes. */
+  readonly axis: string;
+}
 
 /**
  * Numbers of heads as maps side by side: rows are layers, columns heads, and a band above joins heads that share keys
- * and values. Each map has colours of its own, from 0 to its largest number, or from −m to m where numbers are signed;
+ * and values. Each map has its own colours, from 0 to its largest number, or from −m to m where numbers are signed;
  * cells bear their numbers where there is room. Throws OptionError and ShapeError for rows that do not fit, that are
  * missing or there twice.
  */
-export function plotHeads({ rows: input, values, kvHeads }: HeadsInput, { title }: FigureOptions = {}): Figure {
+export function plotHeads(input: HeadsInput, { title }: FigureOptions = {}): Figure {
+  const { layers, heads, maps } = readMaps(input);
+  const kvHeads = input.kvHeads ?? heads;
+  const width = (SIZE.page - SIZE.gap * (maps.length - 1)) / maps.length;
+  const numbered = width / heads >= SIZE.numbered;
+  const plotHeight = Math.round(layers.length * Math.min(SIZE.tallest, Math.max(SIZE.lowest, width / heads)));
+  const below = numbered ? BELOW.numbers : BELOW.bars;
+  const panels = maps.map(({ heading, z }, i): Panel => {
+    const start = i * (width + SIZE.gap);
+    const [from, to] = [start, start + width].map((x) => Number((x / SIZE.page).toFixed(4)));
+    return { heading, z, from, to, axis: i === 0 ? '' : String(i + 1) };
+  });
+  return figureOf({
+    title: title ?? `Heads by ${Object.values(input.values).join(', ')}`,
+    subtitle:
+      'rows are layers, columns heads' + (kvHeads < heads ? '; a band joins heads that share keys and values' : ''),
+    data: panels.map((panel) => heatmap(panel, layers, numbered)),
+    layout: {
+      ...Object.fromEntries(panels.flatMap((panel, i) => axes(panel, layers, heads, i === 0))),
+      shapes: kvHeads < heads ? panels.flatMap((panel) => bands(panel, kvHeads, plotHeight)) : [],
+      annotations: panels.map(heading),
+    },
+    height: plotHeight + 72 + SIZE.above + below,
+    margin: { l: 56, r: 14, t: SIZE.above, b: below },
+  });
+}
+
+/** Checks the rows, and sorts their numbers by layer and head. */
+function readMaps({ rows: input, values, kvHeads }: HeadsInput): {
+  layers: readonly number[];
+  heads: number;
+  maps: { heading: string; z: number[][] }[];
+} {
   const where = 'plotHeads';
   const columns = Object.keys(values);
   if (columns.length === 0) throw new ShapeError({ thing: 'values', found: 0, expected: 'at least one column', where });
-  const whole = numberIn(0);
-  const rows = readRows(input, { layer: whole, head: whole }, where);
-  const numbers = readRows(input, Object.fromEntries(columns.map((column) => [column, numberIn()])), where);
-  const layers = [...new Set(rows.map(({ layer }) => layer))].sort((a, b) => a - b);
-  const heads = Math.max(...rows.map(({ head }) => head)) + 1;
-  checkHeads(heads, kvHeads ?? heads, where);
-  if (rows.length !== layers.length * heads || new Set(rows.map(({ layer, head }) => layer * heads + head)).size !== rows.length) {
-    throw new ShapeError({ thing: 'rows', found: rows.length, expected: `one for each of ${layers.length} × ${heads} heads`, where });
+  const places = readRows(input, { layer: numberIn(), head: numberIn() }, where);
+  for (const { layer, head } of places) {
+    checkWhole(layer, 'layer', where, 0);
+    checkWhole(head, 'head', where, 0);
   }
-  const panelWidth = (SIZE.page - SIZE.gap * (columns.length - 1)) / columns.length;
-  const cellHeight = Math.min(SIZE.tallest, Math.max(SIZE.lowest, panelWidth / heads));
-  const plotHeight = Math.round(cellHeight * layers.length);
-  const numbered = panelWidth / heads >= SIZE.numbered;
-  const stretches = columns.map((_, i) =>
-    [i * (panelWidth + SIZE.gap), i * (panelWidth + SIZE.gap) + panelWidth].map((x) => Number((x / SIZE.page).toFixed(4))),
-  );
-  return figureOf({
-    title: title ?? `Heads by ${Object.values(values).join(', ')}`,
-    subtitle:
-      'rows are layers, columns heads' +
-      (kvHeads === undefined || kvHeads === heads ? '' : '; a band joins heads that share keys and values'),
-    data: columns.map((column, panel) => {
-      const z = layers.map(() => new Array<number>(heads).fill(0));
-      for (const [i, { layer, head }] of rows.entries()) z[layers.indexOf(layer)][head] = rounded(numbers[i][column]);
-      const bound = Math.max(...z.flat().map(Math.abs)) || 1;
-      const signed = z.flat().some((value) => value < 0);
-      return {
-        type: 'heatmap',
-        name: plainText(values[column]),
-        z,
-        xaxis: `x${panel === 0 ? '' : panel + 1}`,
-        yaxis: `y${panel === 0 ? '' : panel + 1}`,
-        zmin: signed ? -bound : 0,
-        zmax: bound,
-        colorscale: signed ? DIVERGING : SEQUENTIAL,
-        xgap: 1,
-        ygap: 1,
-        hovertemplate: `layer %{y}, head %{x}: %{z}<extra>${plainText(values[column])}</extra>`,
-        ...(numbered
-          ? { showscale: false, text: z.map((row) => row.map((value) => inCell(value, bound))), texttemplate: '%{text}', textfont: { size: 10 } }
-          : { colorbar: { ...BAR, x: (stretches[panel][0] + stretches[panel][1]) / 2, len: (0.9 * panelWidth) / SIZE.page } }),
-      };
-    }),
-    layout: {
-      ...axesOf(stretches, layers, heads),
-      shapes: stretches.flatMap((stretch) => bands(stretch, heads, kvHeads ?? heads, plotHeight)),
-      annotations: columns.map((column, i) => ({
-        text: `<b>${plainText(values[column])}</b>`,
-        xref: 'paper',
-        x: (stretches[i][0] + stretches[i][1]) / 2,
-        xanchor: 'center',
-        yref: 'paper',
-        y: 1,
-        yanchor: 'bottom',
-        yshift: 10,
-        showarrow: false,
-      })),
-    },
-    height: plotHeight + 72 + 34 + BOTTOM[numbered ? 'numbered' : 'bar'],
-    margin: { l: 56, r: 14, t: 34, b: BOTTOM[numbered ? 'numbered' : 'bar'] },
+  const layers = [...new Set(places.map(({ layer }) => layer))].sort((a, b) => a - b);
+  const heads = Math.max(...places.map(({ head }) => head)) + 1;
+  checkHeads(heads, kvHeads ?? heads, where);
+  const different = new Set(places.map(({ layer, head }) => layer * heads + head)).size;
+  if (places.length !== layers.length * heads || different !== places.length) {
+    const expected = `one for each of ${layers.length} × ${heads} heads`;
+    throw new ShapeError({ thing: 'rows', found: places.length, expected, where });
+  }
+  const numbers = readRows(input, Object.fromEntries(columns.map((column) => [column, numberIn()])), where);
+  const maps = columns.map((column) => {
+    const z = layers.map(() => new Array<number>(heads).fill(0));
+    places.forEach(({ layer, head }, i) => (z[layers.indexOf(layer)][head] = rounded(numbers[i][column])));
+    return { heading: plainText(values[column]), z };
   });
+  return { layers, heads, maps };
+}
+
+function heatmap({ heading, z, from, to, axis }: Panel, layers: readonly number[], numbered: boolean): object {
+  const bound = Math.max(...z.flat().map(Math.abs)) || 1;
+  const signed = z.flat().some((value) => value < 0);
+  const bar = { orientation: 'h', thickness: 10, outlinewidth: 0, y: 0, yanchor: 'top', ypad: 44, xanchor: 'center' };
+  return {
+    type: 'heatmap',
+    name: heading,
+    z,
+    xaxis: `x${axis}`,
+    yaxis: `y${axis}`,
+    zmin: signed ? -bound : 0,
+    zmax: bound,
+    colorscale: signed ? DIVERGING : SEQUENTIAL,
+    xgap: 1,
+    ygap: 1,
+    customdata: z.map((row, i) => row.map(() => layers[i])),
+    hovertemplate: `layer %{customdata}, head %{x}: %{z}<extra>${heading}</extra>`,
+    ...(numbered
+      ? {
+          showscale: false,
+          text: z.map((row) => row.map((value) => inCell(value, bound))),
+          texttemplate: '%{text}',
+          textfont: { size: 10 },
+        }
+      : { colorbar: { ...bar, x: (from + to) / 2, len: Number((0.9 * (to - from)).toFixed(4)) } }),
+  };
 }
 
 /** With as many decimals as the largest number of a map needs for three digits. */
-const inCell = (value: number, bound: number): string =>
-  value.toFixed(Math.max(0, 2 - Math.floor(Math.log10(bound)))).replace('-', '−');
+function inCell(value: number, bound: number): string {
+  const decimals = Math.max(0, 2 - Math.floor(Math.log10(bound)));
+  return decimals > MOST_DECIMALS ? inWords(value, 2) : value.toFixed(decimals).replace('-', '−');
+}
 
-const BAR = { orientation: 'h', thickness: 10, outlinewidth: 0, xanchor: 'center', y: 0, yanchor: 'top', ypad: 44 };
-
-function axesOf(stretches: readonly number[][], layers: readonly number[], heads: number): Record<string, object> {
+function axes({ from, to, axis }: Panel, layers: readonly number[], heads: number, first: boolean): [string, object][] {
   const bare = { showgrid: false, showline: false, ticks: '', tickmode: 'array' };
-  const every = (count: number): number[] => {
+  const [columns, rows] = [heads, layers.length].map((count) => {
     const stride = Math.ceil(count / MOST_LABELS);
     return Array.from({ length: Math.ceil(count / stride) }, (_, i) => i * stride);
-  };
-  const axes = stretches.flatMap((domain, i) => {
-    const number = i === 0 ? '' : i + 1;
-    const x = { ...bare, domain, anchor: `y${number}`, title: { text: 'head', standoff: 6 }, range: [-0.5, heads - 0.5] };
-    const y = { ...bare, anchor: `x${number}`, range: [layers.length - 0.5, -0.5], showticklabels: i === 0 };
-    const rows = every(layers.length);
-    return [
-      [`xaxis${number}`, { ...x, tickvals: every(heads), ticktext: every(heads).map(String) }],
-      [
-        `yaxis${number}`,
-        {
-          ...y,
-          tickvals: rows,
-          ticktext: rows.map((row) => String(layers[row])),
-          ...(i === 0 ? { title: { text: 'layer', standoff: 6 } } : { matches: 'y' }),
-        },
-      ],
-    ] as const;
   });
-  return Object.fromEntries(axes);
+  const x = { tickvals: columns, ticktext: columns.map(String), range: [-0.5, heads - 0.5], domain: [from, to] };
+  const y = { tickvals: rows, ticktext: rows.map((row) => String(layers[row])), range: [layers.length - 0.5, -0.5] };
+  const titled = (text: string): object => ({ title: { text, standoff: 6 } });
+  const left = first ? titled('layer') : { matches: 'y', showticklabels: false };
+  return [
+    [`xaxis${axis}`, { ...bare, ...x, ...titled('head'), anchor: `y${axis}` }],
+    [`yaxis${axis}`, { ...bare, ...y, ...left, anchor: `x${axis}` }],
+  ];
 }
 
-/** A band over each group of heads, and white lines between the groups; nothing where each head is a group. */
-function bands([from, to]: readonly number[], heads: number, kvHeads: number, plotHeight: number): object[] {
-  if (kvHeads === heads) return [];
+/** A band over each group of heads, and white lines between groups. */
+function bands({ from, to }: Panel, kvHeads: number, plotHeight: number): object[] {
   const paper = { xref: 'paper', yref: 'paper' };
-  const place = (share: number): number => Number((from + share * (to - from)).toFixed(5));
-  const foot = 1 + 3 / plotHeight;
-  const gap = 2 / SIZE.page;
+  const place = (share: number): number => Number(share.toFixed(5));
+  const [foot, gap] = [1 + 3 / plotHeight, 2 / SIZE.page];
+  const edge = (group: number): number => from + (group / kvHeads) * (to - from);
   return Array.from({ length: kvHeads }, (_, group) => {
-    const [x0, x1] = [place(group / kvHeads), place((group + 1) / kvHeads)];
-    return [
-      {
-        ...paper,
-        type: 'rect',
-        x0: Number((x0 + gap).toFixed(5)),
-        x1: Number((x1 - gap).toFixed(5)),
-        y0: Number(foot.toFixed(5)),
-        y1: Number((foot + SIZE.band / plotHeight).toFixed(5)),
-        fillcolor: CATEGORICAL[group % CATEGORICAL.length],
-        line: { width: 0 },
-      },
-      ...(group === 0 ? [] : [{ ...paper, type: 'line', x0, x1: x0, y0: 0, y1: 1, line: { color: '#FFFFFF', width: 4 } }]),
-    ];
+    const band = {
+      ...paper,
+      type: 'rect',
+      x0: place(edge(group) + gap),
+      x1: place(edge(group + 1) - gap),
+      y0: place(foot),
+      y1: place(foot + SIZE.band / plotHeight),
+      fillcolor: CATEGORICAL[group % CATEGORICAL.length],
+      line: { width: 0 },
+    };
+    const x = place(edge(group));
+    const line = { ...paper, type: 'line', x0: x, x1: x, y0: 0, y1: 1, line: { color: '#FFFFFF', width: 4 } };
+    return group === 0 ? [band] : [band, line];
   }).flat();
 }
+
+const heading = ({ heading: text, from, to }: Panel): object => ({
+  text: `<b>${text}</b>`,
+  xref: 'paper',
+  x: (from + to) / 2,
+  xanchor: 'center',
+  yref: 'paper',
+  y: 1,
+  yanchor: 'bottom',
+  yshift: 10,
+  showarrow: false,
+});

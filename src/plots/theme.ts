@@ -33,7 +33,10 @@ export const SEQUENTIAL: readonly [number, string][] = evenly([
  * The same for shares that add up to 1, most of which are small: the place of a colour is its square, so that 1 % looks
  * unlike 0 and 50 % unlike 100 %.
  */
-export const SHARES: readonly [number, string][] = SEQUENTIAL.map(([at, color]) => [Number((at * at).toFixed(4)), color]);
+export const SHARES: readonly [number, string][] = SEQUENTIAL.map(([at, color]) => [
+  Number((at * at).toFixed(4)),
+  color,
+]);
 
 /** Signed values, white at 0, blue below, red above: ColorBrewer's "RdBu", safe for red-green blindness. */
 export const DIVERGING: readonly [number, string][] = evenly([

@@ -34,7 +34,12 @@ export async function tokenizerFromJson(
     template: templateOf(json, vocabulary, settings, bosId, eosId),
   }));
   const { preTokenizer, normalizer, pieces, template } = steps;
-  const engine = await buildBpeEngine(model, preTokenizer.words ? null : json.get('pre_tokenizer').value, file, breathe);
+  const engine = await buildBpeEngine(
+    model,
+    preTokenizer.words ? null : json.get('pre_tokenizer').value,
+    file,
+    breathe,
+  );
   const subwordModel = new EngineModel({
     engine,
     byteLevel: preTokenizer.byteLevel,
@@ -43,17 +48,21 @@ export async function tokenizerFromJson(
     unkId,
     fuseUnknown: model.fuseUnknown,
   });
-  return guarded(file, () => new SubwordTokenizer({
-    vocabulary,
-    addedTokens,
-    rewrite: (input, isFirst) => preTokenizer.rewrite(normalizer(input, isFirst), isFirst),
-    model: subwordModel,
-    pieces,
-    template,
-    bosId,
-    eosId,
-    specialIds: collectSpecialIds(vocabulary, addedTokens, settings, [bosId, eosId]),
-  }));
+  return guarded(
+    file,
+    () =>
+      new SubwordTokenizer({
+        vocabulary,
+        addedTokens,
+        rewrite: (input, isFirst) => preTokenizer.rewrite(normalizer(input, isFirst), isFirst),
+        model: subwordModel,
+        pieces,
+        template,
+        bosId,
+        eosId,
+        specialIds: collectSpecialIds(vocabulary, addedTokens, settings, [bosId, eosId]),
+      }),
+  );
 }
 
 /** Turns what the engine throws, and the overflow of the stack where a file nests too deep, into a typed error. */

@@ -51,7 +51,7 @@ class JsonTextReader {
 
   /** Puts a value where it belongs, and closes the containers that end after it. */
   #put(value: unknown): boolean {
-    for (let whole = value; ; ) {
+    for (let whole = value; ;) {
       const container = this.#open.at(-1);
       if (container === undefined) {
         if (this.#peek() !== '') this.#fail('the end of the text');

@@ -60,21 +60,28 @@ describe('nibblelens generate', { concurrency: 2 }, () => {
   });
 
   test('--stats and --echo', async () => {
-    const { stdout } = await nibblelens(['generate', '--prompt', PROMPT, '--echo', '--stats', '--seed', '3', ...GREEDY]);
-    assert.ok(stdout.startsWith(PROMPT));
-    for (const line of [
-      /^prompt tokens +\d+$/m,
-      /^generated tokens +12$/m,
-      /^time to first token +[\d.]+ m?s$/m,
-      /^prefill +[\d.]+ tok\/s$/m,
-      /^decode +[\d.]+ tok\/s$/m,
-      /^ms per token +[\d.]+$/m,
-      /^total time +[\d.]+ m?s$/m,
-      /^peak memory +\d+ MB$/m,
-      /^stopped by +max tokens$/m,
-    ]) {
-      assert.match(stdout, line);
-    }
+    const figures = [
+      /^prompt tokens +\d+$/,
+      /^generated tokens +12$/,
+      /^time to first token +[\d.]+ m?s$/,
+      /^prefill +[\d.]+ tok\/s$/,
+      /^decode +[\d.]+ tok\/s$/,
+      /^ms per token +[\d.]+$/,
+      /^total time +[\d.]+ m?s$/,
+      /^peak memory +\d+ MB$/,
+      /^stopped by +max tokens$/,
+    ];
+    const args = ['generate', '--prompt', PROMPT, '--echo', '--stats', '--max-tokens', '12'];
+    const [greedy, chance] = await Promise.all([nibblelens([...args, '--temperature', '0']), nibblelens(args)]);
+    assert.ok(greedy.stdout.startsWith(PROMPT));
+    const lines = greedy.stdout.slice(greedy.stdout.indexOf('\n\nprompt') + 2, -1).split('\n');
+    assert.equal(lines.length, figures.length);
+    for (const [i, figure] of figures.entries()) assert.match(lines[i] as string, figure);
+    const seed = /^the same again: --seed (\d+)$/m.exec(chance.stdout)?.[1];
+    const again = await nibblelens([...args, '--seed', seed as string]);
+    const storyOf = (stdout: string): string => stdout.slice(0, stdout.indexOf('\n\nprompt'));
+    assert.equal(storyOf(again.stdout), storyOf(chance.stdout));
+    assert.doesNotMatch(again.stdout, /the same again/);
   });
 
   test('log-probabilities and alternatives, as a table and as JSON', async () => {

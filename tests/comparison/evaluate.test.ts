@@ -8,8 +8,18 @@ import { idTokenizer } from '../../src/tokenizer/id-tokenizer.js';
 import { randomIds, randomWeights, type RandomModelShape } from '../support/random-model.js';
 
 const SHAPE: RandomModelShape = {
-  layers: 2, dModel: 32, dFf: 40, kvHeads: 2, group: 2, dHead: 8, vocab: 50,
-  weights: 'f32', groupSize: 16, bias: false, tied: false, seed: 1,
+  layers: 2,
+  dModel: 32,
+  dFf: 40,
+  kvHeads: 2,
+  group: 2,
+  dHead: 8,
+  vocab: 50,
+  weights: 'f32',
+  groupSize: 16,
+  bias: false,
+  tied: false,
+  seed: 1,
 };
 
 const open = (change: Partial<RandomModelShape> = {}, contextLength = 40): OpenedModel => {
@@ -52,11 +62,17 @@ describe('models on a text', () => {
     });
     // 64 tokens hold three windows of 20 and the token after the last one
     assert.deepEqual([evaluation.windows, evaluation.windowLength, evaluation.predictions], [3, 20, 60]);
-    assert.deepEqual(progress, [[1, 3], [2, 3], [3, 3]]);
+    assert.deepEqual(progress, [
+      [1, 3],
+      [2, 3],
+      [3, 3],
+    ]);
     const expected = await byHand(models, ids, 20, 3);
     evaluation.models.forEach(({ loss, perplexity, meanKl, topAgreement }, i) => {
       const found = [loss, meanKl, topAgreement];
-      found.forEach((value, j) => assert.ok(Math.abs(value - expected[i][j]) < 1e-5, `model ${i}: ${found} and ${expected[i]}`));
+      found.forEach((value, j) =>
+        assert.ok(Math.abs(value - expected[i][j]) < 1e-5, `model ${i}: ${found} and ${expected[i]}`),
+      );
       assert.ok(Math.abs(Math.log(perplexity) - loss) < 1e-12);
     });
     const [reference, near, far] = evaluation.models;
@@ -79,7 +95,8 @@ describe('models on a text', () => {
 
   test('what gives no window, and vocabularies of unequal size', async () => {
     const model = open();
-    const rejected = (options: object, text = ids) => assert.rejects(evaluateModels([model], text, options), OptionError);
+    const rejected = (options: object, text = ids) =>
+      assert.rejects(evaluateModels([model], text, options), OptionError);
     await rejected({ windowLength: 64 });
     await rejected({ windowLength: 0 });
     await rejected({ windowLength: 2.5 });

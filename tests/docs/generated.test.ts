@@ -43,6 +43,5 @@ describe('npm run docs', () => {
     for (const name of ['api/ops.md', 'command-line.md']) {
       assert.equal(readFileSync(file(name), 'utf8'), readFileSync(join(ROOT, 'docs', name), 'utf8'));
     }
-    assert.equal(docs(clone, '--check').status, 0);
   });
 });

@@ -171,6 +171,43 @@ describe('generate', () => {
     assert.ok((own.steps[0]?.logProbability ?? 1) < 0);
   });
 
+  test('a result says how it came about, where the decoder can tell', async () => {
+    const record = (seed: number) => ({
+      model: 'toy',
+      hash: 'f00',
+      precision: 'f32',
+      kernels: 'none',
+      path: 'fused' as const,
+      seed,
+      versions: { nibblelens: '0', node: '0' },
+    });
+    const decoder = Object.assign(new ToyDecoder(), { record });
+    const options = { maxTokens: 1, seed: 7 };
+    assert.deepEqual((await generate(decoder, tokenizer, 'a', options)).record, record(7));
+    const samples = await Promise.all(generateSamples(decoder, tokenizer, 'a', 2, options));
+    assert.deepEqual(samples.map((sample) => sample.record?.seed), [7, 8]);
+    assert.equal((await generate(new ToyDecoder(), tokenizer, 'a', options)).record, null);
+  });
+
+  test('a table has a row per step', async () => {
+    const options = { maxTokens: 3, seed: 1, alternatives: 2, ignoreEos: true };
+    const result = await generate(new ToyDecoder(), tokenizer, 'a', options);
+    const rows = result.toTable().objects();
+    const expected = result.steps.map(({ index, id, token, logProbability, alternatives, ms }) => ({
+      index,
+      id,
+      token,
+      probability: Math.exp(logProbability ?? NaN),
+      alternatives: alternatives.map((each) => ({ token: each.token, probability: Math.exp(each.logProbability) })),
+      milliseconds: ms,
+    }));
+    assert.equal(rows.length, 3);
+    assert.deepEqual(rows.map((row) => ({ ...row })), expected);
+    const plain = await generate(new ToyDecoder(), tokenizer, 'a', { maxTokens: 2, ignoreEos: true });
+    assert.deepEqual(plain.toTable().array('probability'), [null, null]);
+    assert.equal((await generate(new ToyDecoder(), tokenizer, 'a', { maxTokens: 0 })).toTable().numRows(), 0);
+  });
+
   test('no tokens asked for: nothing is run', async () => {
     const decoder = new ToyDecoder();
     const result = await generate(decoder, tokenizer, 'a', { maxTokens: 0 });

@@ -178,6 +178,26 @@ describe('the chain', () => {
     assert.deepEqual([...new Set(draws({ logitBias: new Map([[9, Infinity]]) }))], [9]);
   });
 
+  test('filters come in the order of transformers: top-k, top-p, min-p, typical-p', () => {
+    const p = [0.4, 0.3, 0.15, 0.1, 0.05];
+    const all: Candidates = { ids: Int32Array.from(p, (_, i) => i), logits: Float32Array.from(p.map(Math.log)) };
+    const drawn = (options: Partial<SamplerOptions>): Set<number> => {
+      const sampler = new Sampler({ ...PLAIN, ...options }, 3, []);
+      return new Set(Array.from({ length: 400 }, () => sampler.next(all.logits)));
+    };
+    // pairs in which the other order would leave other tokens
+    const pairs: [Partial<SamplerOptions>, Candidates, Candidates][] = [
+      [{ topK: 3, topP: 0.8 }, topP(topK(all, 3), 0.8), topK(topP(all, 0.8), 3)],
+      [{ topP: 0.8, minP: 0.3 }, minP(topP(all, 0.8), 0.3), topP(minP(all, 0.3), 0.8)],
+      [{ topP: 0.8, typicalP: 0.85 }, typicalP(topP(all, 0.8), 0.85), topP(typicalP(all, 0.85), 0.8)],
+      [{ minP: 0.35, typicalP: 0.8 }, typicalP(minP(all, 0.35), 0.8), minP(typicalP(all, 0.8), 0.35)],
+    ];
+    for (const [options, kept, other] of pairs) {
+      assert.notDeepEqual([...kept.ids], [...other.ids], `${JSON.stringify(options)} does not tell orders apart`);
+      assert.deepEqual([...drawn(options)].sort(), [...kept.ids], JSON.stringify(options));
+    }
+  });
+
   test('penalties see the prompt and what was drawn, within their window', () => {
     const logits = Float32Array.of(1, 1.1, 1.2, 1.3);
     const greedy = { ...PLAIN, temperature: 0 };

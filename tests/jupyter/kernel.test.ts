@@ -333,8 +333,8 @@ describe('the kernel', { skip }, () => {
       assert.deepEqual([members['cursor_start'], members['cursor_end']], [6, 11]);
       assert.deepEqual(members['matches'], ['generate', 'generateBatch', 'generateSamples']);
       // 𝒳 is one code point and two UTF-16 units.
-      const after = await complete('const 𝒳 = 1; model.gener', 25);
-      assert.deepEqual([after['cursor_start'], after['cursor_end']], [20, 25]);
+      const after = await complete('const 𝒳 = 1; model.gener', 24);
+      assert.deepEqual([after['cursor_start'], after['cursor_end']], [19, 24]);
       assert.ok(((await complete(`model.generate('x', { temp`, 26))['matches'] as string[]).includes('temperature'));
       assert.deepEqual((await complete('noSuchNameAtAll', 15))['matches'], []);
     });

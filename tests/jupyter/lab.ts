@@ -1,13 +1,9 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
-import { mkdirSync, mkdtempSync, realpathSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { fileURLToPath } from 'node:url';
-import type { Browser, Page } from 'playwright-core';
-
-export const ROOT = fileURLToPath(new URL('../..', import.meta.url));
-export const CHROMIUM = process.env['CHROMIUM'] ?? '/usr/bin/chromium';
+import { dirname, join } from 'node:path';
+import type { Browser, Locator, Page } from 'playwright-core';
 
 export interface JupyterCommand {
   command: string;
@@ -46,20 +42,11 @@ export function writeNotebook(file: string, cells: readonly string[]): void {
   writeFileSync(file, JSON.stringify(json));
 }
 
-/** A folder for notebooks, where `import … from 'notebook-library'` finds this package's notebook and plot functions. */
-export function notebookFolder(): string {
-  const folder = realpathSync(mkdtempSync(join(tmpdir(), 'nibblelens-jupyter-')));
-  const library = join(folder, 'node_modules', 'notebook-library');
-  mkdirSync(library, { recursive: true });
-  writeFileSync(
-    join(library, 'package.json'),
-    JSON.stringify({ name: 'notebook-library', type: 'module', main: 'index.js', types: 'index.d.ts' }),
-  );
-  const exports = `export * from '${ROOT}dist/notebook/index.js';\n`;
-  writeFileSync(join(library, 'index.js'), exports);
-  writeFileSync(join(library, 'index.d.ts'), exports);
-  return folder;
-}
+/** All cells are in the page, not those in view alone; and no news are fetched. */
+const SETTINGS = {
+  'notebook-extension/tracker': { windowingMode: 'none' },
+  'apputils-extension/notification': { fetchNews: 'false', checkForUpdates: false },
+};
 
 /** JupyterLab on a folder, with settings of its own. */
 export class Lab {
@@ -93,6 +80,11 @@ export class Lab {
         (name) => [name, join(home, name)],
       ),
     );
+    for (const [name, settings] of Object.entries(SETTINGS)) {
+      const file = join(own['JUPYTERLAB_SETTINGS_DIR'], '@jupyterlab', `${name}.jupyterlab-settings`);
+      mkdirSync(dirname(file), { recursive: true });
+      writeFileSync(file, JSON.stringify(settings));
+    }
     const child = spawn(found.command, found.args, { env: { ...process.env, ...found.env, ...own }, stdio: ['ignore', 'ignore', 'pipe'] });
     const address = await new Promise<string>((resolve, reject) => {
       let log = '';
@@ -106,9 +98,10 @@ export class Lab {
     return new Lab(`${address}lab/tree/NAME?token=${token}&reset`, child, home);
   }
 
-  /** Opens a notebook; with its kernel unless told otherwise. */
+  /** Opens a notebook, with its kernel or where none can be had. */
   async open(browser: Browser, name: string, { kernel = true, dark = false } = {}): Promise<LabPage> {
     const page = await browser.newPage({ viewport: { width: 1200, height: 1100 } });
+    if (!kernel) await page.route(/\/api\/(sessions|kernels)\b/, (route) => route.abort());
     await page.goto(this.url.replace('NAME', name), { waitUntil: 'domcontentloaded' });
     await page.waitForSelector('.jp-Notebook .jp-Cell', { timeout: 60_000 });
     const lab = new LabPage(page);
@@ -131,7 +124,7 @@ interface Application {
   shell: {
     currentWidget: {
       context: { save(): Promise<void> };
-      content: { activeCellIndex: number };
+      content: { activeCellIndex: number; widgets: { model: { trusted: boolean } }[] };
       sessionContext: { session: { kernel: { status: string; connectionStatus: string } | null } | null };
     };
   };
@@ -173,9 +166,18 @@ export class LabPage {
     await this.page.click(`${item} jp-button, ${item} button`);
   }
 
+  cell(index: number): Locator {
+    return this.page.locator('.jp-Notebook .jp-Cell').nth(index);
+  }
+
   /** The text of a cell's outputs. */
   async output(cell: number): Promise<string> {
-    return this.page.locator('.jp-Notebook .jp-Cell').nth(cell).locator('.jp-OutputArea-output').allInnerTexts().then((all) => all.join('\n'));
+    return (await this.cell(cell).locator('.jp-OutputArea-output').allInnerTexts()).join('\n');
+  }
+
+  /** Whether JupyterLab trusts a cell to run scripts of its own. */
+  async trusted(cell: number): Promise<boolean> {
+    return this.page.evaluate((index) => window.jupyterapp.shell.currentWidget.content.widgets[index].model.trusted, cell);
   }
 
   async save(): Promise<void> {

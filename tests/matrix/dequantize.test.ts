@@ -22,12 +22,21 @@ interface Sample {
   expected: (n: number, k: number) => number;
 }
 
-function sample({ out, input, group, rule, scales: type, seed }: typeof anyMatrix extends fc.Arbitrary<infer T> ? T : never): Sample {
+function sample({
+  out,
+  input,
+  group,
+  rule,
+  scales: type,
+  seed,
+}: typeof anyMatrix extends fc.Arbitrary<infer T> ? T : never): Sample {
   const random = randomNumbers(seed);
   const groups = Math.ceil(input / group);
   const floats = () => Array.from({ length: out * groups }, () => random() - 0.3);
-  const stored = (values: number[]) => (type === 'f16' ? Uint16Array.from(values, f32ToF16) : Float32Array.from(values));
-  const value = (array: Uint16Array | Float32Array, at: number) => (array instanceof Uint16Array ? f16ToF32(array[at]) : array[at]);
+  const stored = (values: number[]) =>
+    type === 'f16' ? Uint16Array.from(values, f32ToF16) : Float32Array.from(values);
+  const value = (array: Uint16Array | Float32Array, at: number) =>
+    array instanceof Uint16Array ? f16ToF32(array[at]) : array[at];
   const codes = Uint8Array.from({ length: out * input }, () => random() * 16);
   const scales = stored(floats());
   const zeros = rule === 'zeros' ? Uint8Array.from({ length: out * groups }, () => random() * 16) : null;
@@ -70,7 +79,13 @@ test('dense weights of every stored type, as a copy', () => {
 
 test('rows that are not there are refused', () => {
   const { storage } = sample({ out: 4, input: 5, group: 2, rule: 'middle', scales: 'f32', seed: 1 });
-  for (const rows of [[-1, 2], [0, 5], [3, 2], [0.5, 2], [0, NaN]] as const) {
+  for (const rows of [
+    [-1, 2],
+    [0, 5],
+    [3, 2],
+    [0.5, 2],
+    [0, NaN],
+  ] as const) {
     assert.throws(() => dequantize(storage, rows), OptionError, String(rows));
   }
   assert.equal(dequantize(storage, [4, 4]).length, 0);

@@ -12,15 +12,13 @@ import {
   type UnpackedMatrix,
 } from '../../src/matrix/index.js';
 
-const anyCodes = fc
-  .tuple(fc.integer({ min: 1, max: 9 }), fc.integer({ min: 1, max: 100 }))
-  .chain(([out, input]) =>
-    fc.record({
-      out: fc.constant(out),
-      input: fc.constant(input),
-      codes: fc.uint8Array({ min: 0, max: 15, minLength: out * input, maxLength: out * input }),
-    }),
-  );
+const anyCodes = fc.tuple(fc.integer({ min: 1, max: 9 }), fc.integer({ min: 1, max: 100 })).chain(([out, input]) =>
+  fc.record({
+    out: fc.constant(out),
+    input: fc.constant(input),
+    codes: fc.uint8Array({ min: 0, max: 15, minLength: out * input, maxLength: out * input }),
+  }),
+);
 
 test('codes stand where compute layout 1 says, padding is 0, and they come back', () => {
   fc.assert(
@@ -71,9 +69,13 @@ test('what does not fit together is refused, with what was found', () => {
     [{ zeros: null, offsets: new Float32Array(4) }, /offsets: found Float32Array, expected Uint16Array/],
   ];
   for (const [change, message] of bad) {
-    assert.throws(() => packMatrix({ ...good, ...change }), (error) => {
-      return error instanceof ShapeError && message.test(error.message);
-    }, String(message));
+    assert.throws(
+      () => packMatrix({ ...good, ...change }),
+      (error) => {
+        return error instanceof ShapeError && message.test(error.message);
+      },
+      String(message),
+    );
   }
 });
 
@@ -88,8 +90,20 @@ test('bits per weight: 4 and 20 per group, with float16 scales and zero points o
   assert.equal(storageArrays(packed).length, 3);
   const symmetric = packMatrix({ ...sizes, scales: new Float32Array(groups) });
   assert.equal(bitsPerWeight(symmetric), 4 + 32 / groupSize);
-  const narrow = packMatrix({ outFeatures: 1, inFeatures: 1, groupSize: 1, codes: new Uint8Array(1), scales: new Uint16Array(1) });
+  const narrow = packMatrix({
+    outFeatures: 1,
+    inFeatures: 1,
+    groupSize: 1,
+    codes: new Uint8Array(1),
+    scales: new Uint16Array(1),
+  });
   assert.equal(bitsPerWeight(narrow), 8 * (16 + 2));
-  const dense: DenseStorage = { kind: 'dense', dtype: 'bf16', outFeatures: 2, inFeatures: 3, values: new Uint16Array(6) };
+  const dense: DenseStorage = {
+    kind: 'dense',
+    dtype: 'bf16',
+    outFeatures: 2,
+    inFeatures: 3,
+    values: new Uint16Array(6),
+  };
   assert.deepEqual([bitsPerWeight(dense), storageBytes(dense), storageArrays(dense)], [16, 12, [dense.values]]);
 });

@@ -41,7 +41,12 @@ function ids(golden: Golden, name: string): Int32Array {
   return values;
 }
 
-function assertClose(actual: Float32Array, expected: Float32Array, what: string, bound = NOISY[what] ?? ABSOLUTE): void {
+function assertClose(
+  actual: Float32Array,
+  expected: Float32Array,
+  what: string,
+  bound = NOISY[what] ?? ABSOLUTE,
+): void {
   const excess = worstExcess(actual, expected, RELATIVE);
   assert.ok(excess <= bound, `${what}: off by ${excess} more than the relative part`);
 }
@@ -52,7 +57,12 @@ function assertPattern(actual: Float32Array, expected: Float32Array, what: strin
 }
 
 /** Greedy continuation through the cache, and the likeliest ids of one pass over all of it on the given path. */
-async function assertGreedy(model: OpenedModel, path: 'fused' | 'composed', prompt: Int32Array, greedy: Int32Array): Promise<void> {
+async function assertGreedy(
+  model: OpenedModel,
+  path: 'fused' | 'composed',
+  prompt: Int32Array,
+  greedy: Int32Array,
+): Promise<void> {
   const options = { temperature: 0, maxTokens: greedy.length, ignoreEos: true };
   assert.deepEqual([...(await model.generate(prompt, options)).ids], [...greedy]);
   const { logits } = await model.run(Int32Array.from([...prompt, ...greedy.subarray(0, -1)]), { path });
@@ -74,8 +84,17 @@ function patternRows(pattern: Float32Array, pos: number, queries: readonly numbe
 const all = (count: number): number[] => Array.from({ length: count }, (_, i) => i);
 
 const TINY = [
-  'llama-mha', 'llama-gqa', 'llama-mqa', 'llama-bf16', 'llama-tied', 'llama-headdim', 'llama-bias', 'llama-sharded',
-  'rope-linear', 'rope-yarn', 'rope-llama3',
+  'llama-mha',
+  'llama-gqa',
+  'llama-mqa',
+  'llama-bf16',
+  'llama-tied',
+  'llama-headdim',
+  'llama-bias',
+  'llama-sharded',
+  'rope-linear',
+  'rope-yarn',
+  'rope-llama3',
 ];
 
 for (const path of PATHS) {
@@ -86,12 +105,17 @@ for (const path of PATHS) {
         const golden = readGolden(`${folder}/golden.safetensors`);
         const model = await loadModel(folder);
         const hookOf = (key: string): HookName =>
-          key === 'hidden.norm' ? 'unembed.hook_in'
-          : key === 'hidden.0' ? 'blocks.0.hook_resid_pre'
-          : key === 'attn0' ? 'blocks.0.attn.hook_pattern'
-          : (`blocks.${Number(key.slice('hidden.'.length)) - 1}.hook_resid_post` as HookName);
+          key === 'hidden.norm'
+            ? 'unembed.hook_in'
+            : key === 'hidden.0'
+              ? 'blocks.0.hook_resid_pre'
+              : key === 'attn0'
+                ? 'blocks.0.attn.hook_pattern'
+                : (`blocks.${Number(key.slice('hidden.'.length)) - 1}.hook_resid_post` as HookName);
         for (const prompt of ['short', 'long']) {
-          const keys = [...golden.keys()].filter((key) => key.startsWith(`${prompt}.`)).map((key) => key.split(`${prompt}.`)[1]);
+          const keys = [...golden.keys()]
+            .filter((key) => key.startsWith(`${prompt}.`))
+            .map((key) => key.split(`${prompt}.`)[1]);
           const points = keys.filter((key) => key.startsWith('hidden.') || key === 'attn0');
           const layers = model.config.numHiddenLayers;
           assert.ok(points.length >= layers + 2, 'a state before and after every layer, and a pattern');
@@ -119,20 +143,27 @@ for (const path of PATHS) {
   });
 }
 
-test('float64 misses the noisy golden values by more than is promised, and no others', { skip: missing('models/tiny') }, () => {
-  for (const name of ['llama-gqa', 'llama-mha']) {
-    const folder = sharedPath(`models/tiny/${name}`) ?? '';
-    const golden = readGolden(`${folder}/golden.safetensors`);
-    for (const prompt of ['short', 'long']) {
-      const { hidden, logits } = float64Pass(folder, ids(golden, `${prompt}.input_ids`));
-      const exact = new Map([[`${prompt}.logits`, logits], ...hidden.map((values, i) => [`${prompt}.hidden.${i}`, values] as const)]);
-      for (const [key, values] of exact) {
-        const isMissed = worstExcess(values, float(golden, key), RELATIVE) > ABSOLUTE;
-        assert.equal(isMissed, `${name} ${key}` in NOISY, `${name} ${key}`);
+test(
+  'float64 misses the noisy golden values by more than is promised, and no others',
+  { skip: missing('models/tiny') },
+  () => {
+    for (const name of ['llama-gqa', 'llama-mha']) {
+      const folder = sharedPath(`models/tiny/${name}`) ?? '';
+      const golden = readGolden(`${folder}/golden.safetensors`);
+      for (const prompt of ['short', 'long']) {
+        const { hidden, logits } = float64Pass(folder, ids(golden, `${prompt}.input_ids`));
+        const exact = new Map([
+          [`${prompt}.logits`, logits],
+          ...hidden.map((values, i) => [`${prompt}.hidden.${i}`, values] as const),
+        ]);
+        for (const [key, values] of exact) {
+          const isMissed = worstExcess(values, float(golden, key), RELATIVE) > ABSOLUTE;
+          assert.equal(isMissed, `${name} ${key}` in NOISY, `${name} ${key}`);
+        }
       }
     }
-  }
-});
+  },
+);
 
 for (const path of PATHS) {
   test(`storyteller, ${path}: all that its golden file holds`, async () => {
@@ -190,8 +221,8 @@ describe('AWQ checkpoint', { skip: missing('models/awq') }, () => {
   const golden = folder === '' ? new Map() : readGolden(`${folder}/golden.safetensors`);
 
   /**
-   * The golden logits were computed by a model that had been turned to float16 and back, which leaves RoPE's frequencies
-   * rounded to float16, by up to 4e-4 of themselves: with the same rounding, and with it alone, they agree.
+   * The golden logits were computed by a model that had been turned to float16 and back, which leaves RoPE's
+   * frequencies rounded to float16, by up to 4e-4 of themselves: with the same rounding, and with it alone, they agree.
    */
   for (const path of PATHS) {
     test(`logits of the dequantised weights, ${path}, with the frequencies of the golden model`, async () => {

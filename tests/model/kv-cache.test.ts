@@ -139,6 +139,29 @@ test('after discard, keys stand at their new positions and values are unchanged'
   );
 });
 
+test('discard of shared pages leaves the fork’s origin as it was, and drops pages that are empty', async () => {
+  await fc.assert(
+    fc.asyncProperty(fc.integer({ min: 1, max: 300 }), fc.nat(), fc.nat(), async (total, a, b) => {
+      const [from, to] = [a % (total + 1), b % (total + 1)].sort((x, y) => x - y);
+      const cache = new KVCache(shapeOf(1, 2, 2));
+      append(cache, total, plain);
+      const fork = cache.fork();
+      await fork.discard(from, to - from);
+      assertHolds(cache, plain);
+      assert.equal(fork.length, total - (to - from));
+      assert.equal(fork.view(0).pages.length, Math.ceil(fork.length / PAGE_POSITIONS));
+      const untouched = Math.floor(from / PAGE_POSITIONS);
+      assert.deepEqual(fork.view(0).pages.slice(0, untouched), cache.view(0).pages.slice(0, untouched));
+      for (let position = from; position < fork.length; position++) {
+        assert.deepEqual(read(fork, 0, 1, 1, position), read(cache, 0, 1, 1, position + to - from));
+      }
+      append(fork, 3, plain);
+      assertHolds(cache, plain);
+    }),
+    { numRuns: 60 },
+  );
+});
+
 test('the end of the context, wrong lengths and use after dispose are typed errors', async () => {
   const cache = new KVCache(shapeOf(1, 1, 2, 10));
   append(cache, 10, plain);

@@ -21,8 +21,15 @@ import {
 import { nearestHalf, referenceGroup } from './reference-rtn.js';
 
 const LINEARS = Array.from({ length: TINY.layers }, (_, i) =>
-  ['self_attn.q_proj', 'self_attn.k_proj', 'self_attn.v_proj', 'self_attn.o_proj', 'mlp.gate_proj', 'mlp.up_proj', 'mlp.down_proj']
-    .map((name) => `model.layers.${i}.${name}`),
+  [
+    'self_attn.q_proj',
+    'self_attn.k_proj',
+    'self_attn.v_proj',
+    'self_attn.o_proj',
+    'mlp.gate_proj',
+    'mlp.up_proj',
+    'mlp.down_proj',
+  ].map((name) => `model.layers.${i}.${name}`),
 ).flat();
 
 /** Quantises a folder of these files to `out` beside it, and looks at both. */
@@ -59,13 +66,23 @@ describe('a quantised checkpoint', () => {
   ];
   for (const [i, kind] of kinds.entries()) {
     const groupSize = [16, 32, 64, 32][i];
-    test(`of ${JSON.stringify(kind)}, groups of ${groupSize}: an AWQ file of the nearest codes, all else as it was`, async () => {
+    const what = `${JSON.stringify(kind)}, groups of ${groupSize}`;
+    test(`of ${what}: an AWQ file of the nearest codes, all else as it was`, async () => {
       const { config, tensors } = tinyCheckpoint(kind);
-      const files = { 'config.json': config, 'model.safetensors': safetensorsFile(tensors), 'tokenizer_config.json': { a: [1] } };
+      const files = {
+        'config.json': config,
+        'model.safetensors': safetensorsFile(tensors),
+        'tokenizer_config.json': { a: [1] },
+      };
       await withTwin(files, { groupSize }, async (input, output) => {
         assert.deepEqual((await readdir(output)).sort(), ['config.json', 'model.safetensors', 'tokenizer_config.json']);
-        assert.deepEqual(await readFile(join(output, 'tokenizer_config.json')), await readFile(join(input, 'tokenizer_config.json')));
-        const { quantization_config: quantization, ...rest } = JSON.parse(await readFile(join(output, 'config.json'), 'utf8'));
+        assert.deepEqual(
+          await readFile(join(output, 'tokenizer_config.json')),
+          await readFile(join(input, 'tokenizer_config.json')),
+        );
+        const { quantization_config: quantization, ...rest } = JSON.parse(
+          await readFile(join(output, 'config.json'), 'utf8'),
+        );
         assert.deepEqual(rest, config);
         const awq = { quant_method: 'awq', version: 'gemm', bits: 4, zero_point: true, modules_to_not_convert: null };
         assert.deepEqual(quantization, { ...awq, group_size: groupSize });
@@ -87,7 +104,10 @@ describe('a quantised checkpoint', () => {
               const expected = referenceGroup([...weights.subarray(at, at + groupSize)]);
               assert.equal(scales[g * out + n], expected.scale);
               assert.equal(zeros[g * out + n], expected.zero);
-              assert.deepEqual(expected.codes.map((_, j) => codes[(g * groupSize + j) * out + n]), expected.codes);
+              assert.deepEqual(
+                expected.codes.map((_, j) => codes[(g * groupSize + j) * out + n]),
+                expected.codes,
+              );
               expected.values.forEach((value, j) => assert.ok(decoded[at + j] === value));
             }
           }
@@ -118,7 +138,9 @@ describe('a quantised checkpoint', () => {
   test('opens as a model whose logits are near those of the float one', async () => {
     await withTwin(tinyFolder({ weights: 'F32', seed: 3 }), { groupSize: 16 }, async (input, output) => {
       const ids = Int32Array.of(1, 5, 9, 20, 3, 3, 17);
-      const [float, int4] = await Promise.all([input, output].map(async (folder) => (await loadModel(folder)).run(ids)));
+      const [float, int4] = await Promise.all(
+        [input, output].map(async (folder) => (await loadModel(folder)).run(ids)),
+      );
       let [error, norm] = [0, 0];
       float.logits.forEach((logit, i) => {
         error += (logit - int4.logits[i]) ** 2;
@@ -134,11 +156,16 @@ describe('a quantised checkpoint', () => {
     const onProgress = (done: number, total: number) => void progress.push([done, total]);
     await withTwin(tinyFolder({ weights: 'F32' }), { groupSize: 32, onProgress }, async (input, output, result) => {
       assert.equal(result.path, output);
-      assert.deepEqual(result.matrices.map(({ name }) => name), LINEARS);
+      assert.deepEqual(
+        result.matrices.map(({ name }) => name),
+        LINEARS,
+      );
       const [before, after] = [await openCheckpoint(input), await openCheckpoint(output)];
       let [error, norm] = [0, 0];
       for (const { name, relativeError, bitsPerWeight, outFeatures, inFeatures } of result.matrices) {
-        const [a, b] = await Promise.all([before, after].map(async (each) => dequantize((await each.linear(name)).weight)));
+        const [a, b] = await Promise.all(
+          [before, after].map(async (each) => dequantize((await each.linear(name)).weight)),
+        );
         assert.equal(a.length, outFeatures * inFeatures);
         const squaredError = a.reduce((sum, weight, i) => sum + (weight - b[i]) ** 2, 0);
         const squaredNorm = a.reduce((sum, weight) => sum + weight ** 2, 0);
@@ -158,7 +185,10 @@ describe('a quantised checkpoint', () => {
 
       const total = (await readFile(join(output, 'model.safetensors'))).length;
       assert.ok(progress.length > LINEARS.length && progress.every(([, all]) => all === total));
-      assert.deepEqual(progress, progress.toSorted(([a], [b]) => a - b));
+      assert.deepEqual(
+        progress,
+        progress.toSorted(([a], [b]) => a - b),
+      );
       assert.equal(progress.at(-1)?.[0], total);
     });
   });
@@ -167,14 +197,18 @@ describe('a quantised checkpoint', () => {
     const { config, tensors } = tinyCheckpoint({ weights: 'F32' });
     const [first] = LINEARS;
     (tensors[`${first}.weight`].data as Float32Array).fill(0);
-    await withTwin({ 'config.json': config, 'model.safetensors': safetensorsFile(tensors) }, { groupSize: 64 }, async (_, output, result) => {
-      assert.equal(result.matrices[0].relativeError, 0);
-      const checkpoint = await openCheckpoint(output);
-      assert.ok(dequantize((await checkpoint.linear(first)).weight).every((weight) => weight === 0));
-      await checkpoint.close();
-      const scales = readRaw(await readFile(join(output, 'model.safetensors'))).uint16(`${first}.scales`);
-      assert.ok(scales.every((bits) => bits === nearestHalf(1e-5 / 15) && bits > 0));
-    });
+    await withTwin(
+      { 'config.json': config, 'model.safetensors': safetensorsFile(tensors) },
+      { groupSize: 64 },
+      async (_, output, result) => {
+        assert.equal(result.matrices[0].relativeError, 0);
+        const checkpoint = await openCheckpoint(output);
+        assert.ok(dequantize((await checkpoint.linear(first)).weight).every((weight) => weight === 0));
+        await checkpoint.close();
+        const scales = readRaw(await readFile(join(output, 'model.safetensors'))).uint16(`${first}.scales`);
+        assert.ok(scales.every((bits) => bits === nearestHalf(1e-5 / 15) && bits > 0));
+      },
+    );
   });
 });
 
@@ -188,7 +222,9 @@ describe('the bundled INT4 model', () => {
       const names = (await readdir(bundled.storytellerInt4)).filter((name) => name !== 'README.md').sort();
       assert.deepEqual((await readdir(output)).sort(), names);
       for (const name of names) {
-        const [made, kept] = await Promise.all([output, bundled.storytellerInt4].map((each) => readFile(join(each, name))));
+        const [made, kept] = await Promise.all(
+          [output, bundled.storytellerInt4].map((each) => readFile(join(each, name))),
+        );
         assert.ok(made.equals(kept), name);
       }
       // the card's figures of the weights are those of the command
@@ -221,7 +257,8 @@ describe('what cannot be quantised', () => {
         });
       await rejected({ method: 'gptq' }, /method: found gptq, expected rtn/);
       await rejected({ bits: 3 }, /bits: found 3, expected 4/);
-      for (const groupSize of [15, 0, -64, 32.5, NaN, '64']) await rejected({ groupSize }, /groupSize: found .*from 16/);
+      for (const groupSize of [15, 0, -64, 32.5, NaN, '64'])
+        await rejected({ groupSize }, /groupSize: found .*from 16/);
       await assert.rejects(quantizeCheckpoint(input, output, { groupsize: 64 } as QuantizeOptions), (error) => {
         return error instanceof UnknownNameError && /groupsize.*expected groupSize/.test(error.message);
       });
@@ -231,12 +268,18 @@ describe('what cannot be quantised', () => {
   test('sizes that the format cannot hold, a quantised checkpoint, a folder that is none', async () => {
     await leavesNothing(float, async (input, output) => {
       await assert.rejects(quantizeCheckpoint(input, output, { groupSize: 48 }), (error) => {
-        return error instanceof CheckpointError && /64 inputs, not a multiple of the group size 48.*q_proj/.test(error.message);
+        return (
+          error instanceof CheckpointError &&
+          /64 inputs, not a multiple of the group size 48.*q_proj/.test(error.message)
+        );
       });
       await assert.rejects(quantizeCheckpoint(`${input}x`, output), CheckpointError);
     });
     await leavesNothing(tinyFolder({ weights: 'gemm' }), async (input, output) => {
-      await assert.rejects(quantizeCheckpoint(input, output, { groupSize: 32 }), /found a quantised one, expected float weights.*q_proj/);
+      await assert.rejects(
+        quantizeCheckpoint(input, output, { groupSize: 32 }),
+        /found a quantised one, expected float weights.*q_proj/,
+      );
     });
   });
 
@@ -300,9 +343,16 @@ function readRaw(bytes: Buffer): {
   uint16(name: string): Uint16Array;
 } {
   const start = 8 + Number(bytes.readBigUInt64LE(0));
-  const header = JSON.parse(bytes.toString('utf8', 8, start)) as Record<string, { dtype: string; shape: number[]; data_offsets: number[] }>;
+  const header = JSON.parse(bytes.toString('utf8', 8, start)) as Record<
+    string,
+    { dtype: string; shape: number[]; data_offsets: number[] }
+  >;
   const tensor = (name: string) => {
-    const { dtype, shape, data_offsets: [from, to] } = header[name];
+    const {
+      dtype,
+      shape,
+      data_offsets: [from, to],
+    } = header[name];
     return { dtype, shape, data: bytes.subarray(start + from, start + to) };
   };
   return {

@@ -9,7 +9,11 @@ import { referenceGroup } from './reference-rtn.js';
 
 /** Weights [out, input] of many magnitudes, with groups that are all of one sign, zero, or tiny. */
 const anyWeights = fc
-  .record({ out: fc.integer({ min: 1, max: 5 }), input: fc.integer({ min: 1, max: 90 }), group: fc.integer({ min: 1, max: 100 }) })
+  .record({
+    out: fc.integer({ min: 1, max: 5 }),
+    input: fc.integer({ min: 1, max: 90 }),
+    group: fc.integer({ min: 1, max: 100 }),
+  })
   .chain(({ out, input, group }) => {
     const weight = fc.oneof(
       { weight: 6, arbitrary: fc.float({ min: -1, max: 1, noNaN: true }) },
@@ -60,7 +64,10 @@ describe('round to nearest', () => {
           // Where the scale is rounded down, 15 steps fall short of the range: by 2⁻¹¹ of it, or 15 halves of the
           // least float16; and the zero point, rounded too, may shift it by half a step more.
           const cut = Math.max(15 * scale * 2 ** -11, 15 * 2 ** -25);
-          assert.ok(Math.abs(value - weights[i]) <= (scale + cut) * 1.0001, `${weights[i]} became ${value}, step ${scale}`);
+          assert.ok(
+            Math.abs(value - weights[i]) <= (scale + cut) * 1.0001,
+            `${weights[i]} became ${value}, step ${scale}`,
+          );
           if (weights[i] === 0) assert.equal(value, 0);
         });
       }),
@@ -92,14 +99,23 @@ describe('round to nearest', () => {
     const [exact, stored] = [Math.fround(0.1) / 15, f16ToF32(scales[0])];
     assert.notEqual(exact, stored);
     const codes = unpackCodes({ scales, ...rest });
-    assert.deepEqual([...codes], [...weights].map((weight) => Math.min(15, Math.round(weight / stored))));
-    assert.notDeepEqual([...codes], [...weights].map((weight) => Math.min(15, Math.round(weight / exact))));
+    assert.deepEqual(
+      [...codes],
+      [...weights].map((weight) => Math.min(15, Math.round(weight / stored))),
+    );
+    assert.notDeepEqual(
+      [...codes],
+      [...weights].map((weight) => Math.min(15, Math.round(weight / exact))),
+    );
   });
 
   test('relative squared error of Gaussian weights in groups of 128 is 0.0101', () => {
     let state = 1;
     const uniform = () => ((state = (Math.imul(state, 1664525) + 1013904223) >>> 0) + 0.5) / 2 ** 32;
-    const weights = Float32Array.from({ length: 2 ** 17 }, () => Math.sqrt(-2 * Math.log(uniform())) * Math.cos(2 * Math.PI * uniform()));
+    const weights = Float32Array.from(
+      { length: 2 ** 17 },
+      () => Math.sqrt(-2 * Math.log(uniform())) * Math.cos(2 * Math.PI * uniform()),
+    );
     const decoded = dequantize(quantizeRtn(weights, 1024, 128, 128));
     const sum = (value: (i: number) => number) => weights.reduce((total, _, i) => total + value(i), 0);
     const error = sum((i) => (weights[i] - decoded[i]) ** 2) / sum((i) => weights[i] ** 2);
@@ -109,13 +125,19 @@ describe('round to nearest', () => {
   test('weights that are no numbers, ranges beyond float16 and wrong sizes are refused, with the place', () => {
     const weights = new Float32Array(40);
     for (const value of [NaN, Infinity, -Infinity]) {
-      assert.throws(() => quantizeRtn(weights.with(27, value), 2, 20, 16, 100), (error) => {
-        return error instanceof OptionError && error.where === 'output 101, input 7';
-      });
+      assert.throws(
+        () => quantizeRtn(weights.with(27, value), 2, 20, 16, 100),
+        (error) => {
+          return error instanceof OptionError && error.where === 'output 101, input 7';
+        },
+      );
     }
-    assert.throws(() => quantizeRtn(weights.with(17, 1e6), 2, 20, 16), (error) => {
-      return error instanceof OptionError && error.where === 'output 0, input 16';
-    });
+    assert.throws(
+      () => quantizeRtn(weights.with(17, 1e6), 2, 20, 16),
+      (error) => {
+        return error instanceof OptionError && error.where === 'output 0, input 16';
+      },
+    );
     assert.throws(() => quantizeRtn(weights, 2, 21, 16), ShapeError);
     assert.equal(quantizeRtn(weights.with(3, 65504 * 15), 2, 20, 16).scales[0], 0x7bff);
   });

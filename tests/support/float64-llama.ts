@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { readGolden } from './golden.js';
 
-/** Hidden states as transformers numbers them (0: embedding, i: after layer i − 1), the final norm's, and the logits. */
+/** Hidden states as transformers counts them (0: embedding, i: after layer i − 1), the final norm's, and the logits. */
 export interface Float64Pass {
   readonly hidden: Float64Array[]; // [pos, d_model] each
   readonly norm: Float64Array; // [pos, d_model]
@@ -68,12 +68,14 @@ export function float64Pass(folder: string, ids: Int32Array): Float64Pass {
           x.subarray((at * count + of) * dHead, (at * count + of + 1) * dHead);
         const query = row(q, pos, head, heads);
         const scores = Array.from({ length: pos + 1 }, (_, key) =>
-          row(k, key, kv, kvHeads).reduce((sum, each, i) => sum + (each * query[i]) / Math.sqrt(dHead), 0));
+          row(k, key, kv, kvHeads).reduce((sum, each, i) => sum + (each * query[i]) / Math.sqrt(dHead), 0),
+        );
         const most = Math.max(...scores);
         const total = scores.reduce((sum, score) => sum + Math.exp(score - most), 0);
         const out = row(z, pos, head, heads);
         scores.forEach((score, key) =>
-          row(v, key, kv, kvHeads).forEach((each, i) => (out[i] += (Math.exp(score - most) / total) * each)));
+          row(v, key, kv, kvHeads).forEach((each, i) => (out[i] += (Math.exp(score - most) / total) * each)),
+        );
       }
     }
     return z;
@@ -93,7 +95,13 @@ export function float64Pass(folder: string, ids: Int32Array): Float64Pass {
     x = add(x, linear(z, `${layer}.self_attn.o_proj.weight`));
     const m = norm(x, `${layer}.post_attention_layernorm.weight`);
     const [gate, up] = ['gate', 'up'].map((name) => linear(m, `${layer}.mlp.${name}_proj.weight`));
-    x = add(x, linear(gate.map((g, at) => (g / (1 + Math.exp(-g))) * up[at]), `${layer}.mlp.down_proj.weight`));
+    x = add(
+      x,
+      linear(
+        gate.map((g, at) => (g / (1 + Math.exp(-g))) * up[at]),
+        `${layer}.mlp.down_proj.weight`,
+      ),
+    );
     hidden.push(x);
   }
   const final = norm(x, 'model.norm.weight');

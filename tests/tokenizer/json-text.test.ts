@@ -41,10 +41,50 @@ test('values are those of JSON.parse, and so are refusals, for JSON and for what
 
 test('odd texts', async () => {
   const texts = [
-    '', ' ', '1', '"', '"\\', '"\\u12"', '"\\u0041\\n"', '"a\nb"', '01', '1.', '.5', '-', '-0', '1e5', '1e999', '+1',
-    'nul', 'nulls', 'true false', '[]', '[ ]', '[,]', '[1,]', '[1 2]', '{}', '{ }', '{,}', '{"a"}', '{"a":}', '{"a":1,}',
-    '{a:1}', '{"a":1 "b":2}', '[1}', '{"a":1]', ']', '}', '[[', '{"__proto__":{"a":1},"a":2}', '{"a":1,"a":2}',
-    '\ufeff1', '"\ud800"', '"\u007f\u2028"', '[1]x', ' [1, {"b" : [null,\r\n"\\""]}]\t',
+    '',
+    ' ',
+    '1',
+    '"',
+    '"\\',
+    '"\\u12"',
+    '"\\u0041\\n"',
+    '"a\nb"',
+    '01',
+    '1.',
+    '.5',
+    '-',
+    '-0',
+    '1e5',
+    '1e999',
+    '+1',
+    'nul',
+    'nulls',
+    'true false',
+    '[]',
+    '[ ]',
+    '[,]',
+    '[1,]',
+    '[1 2]',
+    '{}',
+    '{ }',
+    '{,}',
+    '{"a"}',
+    '{"a":}',
+    '{"a":1,}',
+    '{a:1}',
+    '{"a":1 "b":2}',
+    '[1}',
+    '{"a":1]',
+    ']',
+    '}',
+    '[[',
+    '{"__proto__":{"a":1},"a":2}',
+    '{"a":1,"a":2}',
+    '\ufeff1',
+    '"\ud800"',
+    '"\u007f\u2028"',
+    '[1]x',
+    ' [1, {"b" : [null,\r\n"\\""]}]\t',
   ];
   for (const text of texts) await assertSame(text);
   const polluted = (await parseJsonText('{"__proto__":{"polluted":1}}', noBreath)) as object;
@@ -65,12 +105,19 @@ test('opening a large file gives the event loop turns and ends at an abort', asy
   const tokens = [...letters, ...[...pairs, ...triples].map(([a, b]) => a + b)];
   const json = {
     decoder: { type: 'Fuse' },
-    model: { type: 'BPE', vocab: Object.fromEntries(tokens.map((token, id) => [token, id])), merges: [...pairs, ...triples] },
+    model: {
+      type: 'BPE',
+      vocab: Object.fromEntries(tokens.map((token, id) => [token, id])),
+      merges: [...pairs, ...triples],
+    },
   };
   await withFolder({ 'tokenizer.json': json }, async (folder) => {
     const tokenizer = await openTokenizer(folder);
     assert.equal(tokenizer.vocabSize, tokens.length);
-    assert.deepEqual([...tokenizer.encode('abcde')].map((id) => tokenizer.token(id)), ['ab', 'cde']);
+    assert.deepEqual(
+      [...tokenizer.encode('abcde')].map((id) => tokenizer.token(id)),
+      ['ab', 'cde'],
+    );
 
     const controller = new AbortController();
     const opening = openTokenizer(folder, { signal: controller.signal });

@@ -5,12 +5,22 @@ import type { CompareFlags } from '../compare.js';
 export function addCompare(program: Command): void {
   program
     .command('compare')
-    .description('run a text through a model and others of its vocabulary: perplexity, KL divergence, likeliest tokens kept')
+    .description(
+      'run a text through a model and others of its vocabulary: perplexity, KL divergence, likeliest tokens kept',
+    )
     .argument('<reference>', 'folder of the model that the others are held against')
     .argument('[others...]', 'folders of the others, such as its INT4 twin')
     .requiredOption('--text <file>', 'a text of some length')
-    .option('--window <number>', 'tokens that are seen at once (what the contexts hold, 512 at most)', number('--window', { from: 1, whole: true }))
-    .option('--windows <number>', 'most windows to look at (all that the text fills)', number('--windows', { from: 1, whole: true }))
+    .option(
+      '--window <number>',
+      'tokens that are seen at once (what the contexts hold, 512 at most)',
+      number('--window', { from: 1, whole: true }),
+    )
+    .option(
+      '--windows <number>',
+      'most windows to look at (all that the text fills)',
+      number('--windows', { from: 1, whole: true }),
+    )
     .option('--json', 'as JSON')
     .action(async (reference: string, others: string[], flags: CompareFlags) => {
       const { runCompare } = await import('../compare.js');

@@ -30,8 +30,8 @@ type LogitStep = (logits: Float32Array) => Float32Array;
 type CandidateStep = (candidates: Candidates) => Candidates;
 
 /**
- * Chooses tokens for one sequence: repetition penalty, presence and frequency penalties, bias, temperature, top-k, top-p,
- * min-p, typical-p, in the order of transformers, then a draw by the seed.
+ * Chooses tokens for one sequence: repetition penalty, presence and frequency penalties, bias, temperature, top-k,
+ * top-p, min-p, typical-p, in the order of transformers, then a draw by the seed.
  */
 export class Sampler {
   readonly #greedy: boolean;

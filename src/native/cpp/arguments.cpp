@@ -30,8 +30,9 @@ bool isNothing(const Napi::Value& value) { return value.IsNull() || value.IsUnde
 
 }  // namespace
 
-KeptArrays::KeptArrays(Napi::Env env)
-    : arrays_(Napi::Persistent(Napi::Array::New(env).As<Napi::Object>())),
+KeptArrays::KeptArrays(Napi::Env env, const char* what)
+    : what_(what),
+      arrays_(Napi::Persistent(Napi::Array::New(env).As<Napi::Object>())),
       buffers_(Napi::Persistent(Napi::Array::New(env).As<Napi::Object>())) {}
 
 void KeptArrays::add(Napi::Env env, napi_value array, napi_value buffer, const void* bufferData) {
@@ -46,7 +47,7 @@ void KeptArrays::checkAttached(Napi::Env env) const {
   for (uint32_t i = 0; i < seen_.size(); i++) {
     bool detached = false;
     if (napi_is_detached_arraybuffer(env, buffers.Get(i), &detached) == napi_ok && detached) {
-      throw Napi::TypeError::New(env, "decoder: a weight's ArrayBuffer: found detached, expected in use");
+      throw Napi::TypeError::New(env, std::string("buffer of ") + what_ + ": found detached, expected in use");
     }
   }
 }
@@ -70,7 +71,12 @@ Reader::View Reader::view(const Napi::Value& value, const std::string& what, con
       napi_get_typedarray_info(env_, value, &type, &length, &data, &buffer, &offset) != napi_ok) {
     typeError(what, kindOf(value), expected);
   }
-  if (keep_) keep_->add(env_, value, buffer, static_cast<const char*>(data) - offset);
+  if (keep_) {
+    if (Napi::Object(env_, buffer).Get("resizable").ToBoolean()) {
+      typeError("buffer of " + what, "resizable", "of a fixed length");
+    }
+    keep_->add(env_, value, buffer, static_cast<const char*>(data) - offset);
+  }
   return {type, data, length};
 }
 
@@ -95,6 +101,18 @@ const float* Reader::floatsOrNull(const Napi::Value& value, const std::string& w
 
 Array<int32_t> Reader::ints(const Napi::Value& value, const std::string& what) const {
   return typed<int32_t>(value, what, napi_int32_array, "an Int32Array");
+}
+
+std::vector<int32_t> Reader::indices(const Napi::Value& value, const std::string& what, size_t bound) const {
+  const Array<int32_t> array = ints(value, what);
+  std::vector<int32_t> copy(array.data, array.data + array.length);
+  for (size_t i = 0; i < copy.size(); i++) {
+    if (copy[i] < 0 || static_cast<size_t>(copy[i]) >= bound) {
+      rangeError(what + "[" + std::to_string(i) + "]", std::to_string(copy[i]),
+                 "from 0 to below " + std::to_string(bound));
+    }
+  }
+  return copy;
 }
 
 size_t Reader::size(const Napi::Value& value, const std::string& what, size_t least) const {
@@ -146,16 +164,6 @@ size_t Reader::product(std::initializer_list<size_t> factors) const {
   return static_cast<size_t>(result);
 }
 
-void Reader::expectBelow(const Array<int32_t>& array, size_t bound, const std::string& what) const {
-  for (size_t i = 0; i < array.length; i++) {
-    const int32_t value = array.data[i];
-    if (value < 0 || static_cast<size_t>(value) >= bound) {
-      rangeError(what + "[" + std::to_string(i) + "]", std::to_string(value),
-                 "from 0 to below " + std::to_string(bound));
-    }
-  }
-}
-
 FloatType Reader::scales(const Napi::Value& value, const std::string& what, size_t length, const void** data) const {
   const char* expected = "a Uint16Array of float16 bits or a Float32Array";
   const View found = view(value, what, expected);
@@ -179,19 +187,21 @@ PackedMatrix Reader::packed(const Napi::Value& value, const std::string& what) c
   w.rowBytes = size(from.Get("rowBytes"), what + ".rowBytes", 1);
   const size_t rowBytes = product({(w.inFeatures - 1) / 32 + 1, 16});
   if (w.rowBytes != rowBytes) rangeError(what + ".rowBytes", std::to_string(w.rowBytes), std::to_string(rowBytes));
-
-  const Array<uint8_t> codes = typed<uint8_t>(from.Get("codes"), what + ".codes", napi_uint8_array, "a Uint8Array");
-  expectLength(codes, product({w.outFeatures, w.rowBytes}), what + ".codes");
-  w.codes = codes.data;
-  const size_t groups = product({w.outFeatures, w.groups});
-  w.scaleType = scales(from.Get("scales"), what + ".scales", groups, &w.scales);
+  const Napi::Value codes = from.Get("codes");
+  const Napi::Value scaleValues = from.Get("scales");
   const Napi::Value zeros = from.Get("zeros");
+  const Napi::Value offsets = from.Get("offsets");
+
+  const Array<uint8_t> bytes = typed<uint8_t>(codes, what + ".codes", napi_uint8_array, "a Uint8Array");
+  expectLength(bytes, product({w.outFeatures, w.rowBytes}), what + ".codes");
+  w.codes = bytes.data;
+  const size_t groups = product({w.outFeatures, w.groups});
+  w.scaleType = scales(scaleValues, what + ".scales", groups, &w.scales);
   if (!isNothing(zeros)) {
     const Array<uint8_t> array = typed<uint8_t>(zeros, what + ".zeros", napi_uint8_array, "a Uint8Array or null");
     expectLength(array, groups, what + ".zeros");
     w.zeros = array.data;
   }
-  const Napi::Value offsets = from.Get("offsets");
   if (!isNothing(offsets)) {
     if (w.zeros) typeError(what + ".offsets", "offsets beside zeros", "one of both");
     if (scales(offsets, what + ".offsets", groups, &w.offsets) != w.scaleType) {
@@ -259,20 +269,32 @@ AttentionSizes Reader::attentionSizes(const Napi::Value& value) const {
   return sizes;
 }
 
-std::vector<float*> Reader::pages(const Napi::Value& value, const std::string& what, size_t pageFloats,
-                                  size_t positions) const {
+std::vector<Napi::Value> Reader::pageList(const Napi::Value& value, const std::string& what, size_t positions) const {
   const Napi::Array from = list(value, what);
   const size_t needed = positions / kPagePositions + (positions % kPagePositions != 0);
   if (from.Length() < needed) {
     rangeError("length of " + what, std::to_string(from.Length()),
                "at least " + std::to_string(needed) + " for " + std::to_string(positions) + " positions");
   }
-  std::vector<float*> pages(needed);
+  std::vector<Napi::Value> pages;
   for (uint32_t i = 0; i < needed; i++) {
-    const std::string name = what + "[" + std::to_string(i) + "]";
-    const Array<float> page = floats(from.Get(i), name);
+    pages.push_back(from.Get(i));
+    // a list of holes may be of any length
+    if (!pages.back().IsTypedArray()) {
+      typeError(what + "[" + std::to_string(i) + "]", kindOf(pages.back()), "a Float32Array");
+    }
+  }
+  return pages;
+}
+
+std::vector<float*> Reader::pages(const std::vector<Napi::Value>& list, const std::string& what,
+                                  size_t pageFloats) const {
+  std::vector<float*> pages;
+  for (const Napi::Value& value : list) {
+    const std::string name = what + "[" + std::to_string(pages.size()) + "]";
+    const Array<float> page = floats(value, name);
     expectLength(page, pageFloats, name);
-    pages[i] = page.data;
+    pages.push_back(page.data);
   }
   return pages;
 }
@@ -284,7 +306,8 @@ ParsedPast parsePast(const Reader& read, const Napi::Value& value, const Attenti
   if (from.Length() != sizes.batch) {
     read.rangeError("length of past", std::to_string(from.Length()), std::to_string(sizes.batch));
   }
-  for (uint32_t i = 0; i < from.Length(); i++) {
+  std::vector<std::vector<Napi::Value>> lists;
+  for (uint32_t i = 0; i < sizes.batch; i++) {
     const std::string name = "past[" + std::to_string(i) + "]";
     const Napi::Object entry = read.object(from.Get(i), name);
     CachedPositions sequence;
@@ -293,10 +316,13 @@ ParsedPast parsePast(const Reader& read, const Napi::Value& value, const Attenti
     if (sequence.layer >= sizes.layers) {
       read.rangeError(name + ".layer", std::to_string(sequence.layer), "below " + std::to_string(sizes.layers));
     }
-    past.pages.push_back(read.pages(entry.Get("pages"), name + ".pages", sizes.pageFloats(), sequence.length));
-    sequence.pages = past.pages.back().data();
+    lists.push_back(read.pageList(entry.Get("pages"), name + ".pages", sequence.length));
     past.sequences.push_back(sequence);
     past.longest = std::max(past.longest, sequence.length);
+  }
+  for (size_t i = 0; i < sizes.batch; i++) {
+    past.pages.push_back(read.pages(lists[i], "past[" + std::to_string(i) + "].pages", sizes.pageFloats()));
+    past.sequences[i].pages = past.pages.back().data();
   }
   return past;
 }

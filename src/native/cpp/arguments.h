@@ -25,18 +25,25 @@ struct Array {
  */
 class KeptArrays {
  public:
-  explicit KeptArrays(Napi::Env env);
+  /** `what` names them in errors. */
+  KeptArrays(Napi::Env env, const char* what);
   void add(Napi::Env env, napi_value array, napi_value buffer, const void* bufferData);
   void checkAttached(Napi::Env env) const;
 
  private:
+  const char* what_;
   Napi::ObjectReference arrays_;
   Napi::ObjectReference buffers_;
   std::vector<const void*> seen_;
   uint32_t count_ = 0;
 };
 
-/** Reads values of one call; `keep`, if given, holds every array read. */
+/**
+ * Reads values of one call; `keep`, if given, holds every array read, and takes none whose buffer may be resized.
+ *
+ * Getters and proxies run JavaScript, which may detach an array read before. So what belongs to objects is fetched
+ * before the first array is looked at, or `keep` is asked for `checkAttached` at the end.
+ */
 class Reader {
  public:
   Reader(Napi::Env env, const char* call, KeptArrays* keep = nullptr) : env_(env), call_(call), keep_(keep) {}
@@ -45,6 +52,8 @@ class Reader {
   /** Null for null; otherwise `length` floats. */
   const float* floatsOrNull(const Napi::Value& value, const std::string& what, size_t length) const;
   Array<int32_t> ints(const Napi::Value& value, const std::string& what) const;
+  /** A copy of an Int32Array whose every element is from 0 to below `bound`: nobody changes it once it is checked. */
+  std::vector<int32_t> indices(const Napi::Value& value, const std::string& what, size_t bound) const;
   /** A whole number from `least` to 2^53 − 1. */
   size_t size(const Napi::Value& value, const std::string& what, size_t least = 0) const;
   /** A finite number. */
@@ -58,9 +67,10 @@ class Reader {
   DenseMatrix dense(const Napi::Value& value, const std::string& what) const;
   Linear linear(const Napi::Value& value, const std::string& what, size_t outFeatures, size_t inFeatures) const;
   AttentionSizes attentionSizes(const Napi::Value& value) const;
-  /** The pages of a cache, of `pageFloats` each, that must hold `positions` positions. */
-  std::vector<float*> pages(const Napi::Value& value, const std::string& what, size_t pageFloats,
-                            size_t positions) const;
+  /** The list of a cache's pages, as far as `positions` positions need them. */
+  std::vector<Napi::Value> pageList(const Napi::Value& value, const std::string& what, size_t positions) const;
+  /** The pages of such a list, of `pageFloats` each. */
+  std::vector<float*> pages(const std::vector<Napi::Value>& list, const std::string& what, size_t pageFloats) const;
 
   /** The product, or a RangeError where it overflows. */
   size_t product(std::initializer_list<size_t> factors) const;
@@ -68,8 +78,6 @@ class Reader {
   void expectLength(const Array<T>& array, size_t length, const std::string& what) const {
     if (array.length != length) rangeError("length of " + what, std::to_string(array.length), std::to_string(length));
   }
-  /** Every element is from 0 to below `bound`. */
-  void expectBelow(const Array<int32_t>& array, size_t bound, const std::string& what) const;
 
   [[noreturn]] void typeError(const std::string& thing, const std::string& found, const std::string& expected) const;
   [[noreturn]] void rangeError(const std::string& thing, const std::string& found, const std::string& expected) const;

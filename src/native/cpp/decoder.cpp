@@ -112,13 +112,17 @@ class Buffer {
     }
     return floats_.get();
   }
+  size_t bytes() const { return capacity_ * sizeof(float); }
 
  private:
   std::unique_ptr<float[]> floats_;
   size_t capacity_ = 0;
 };
 
-bool aborted(const int32_t* flag) { return flag && __atomic_load_n(flag, __ATOMIC_RELAXED) != 0; }
+bool aborted(const DecoderStep& step) {
+  return (step.abort && __atomic_load_n(step.abort, __ATOMIC_RELAXED) != 0) ||
+         (step.stop && step.stop->load(std::memory_order_relaxed));
+}
 
 }  // namespace
 
@@ -127,6 +131,15 @@ struct Decoder::Buffers {
   std::vector<int32_t> positions;
   std::vector<const float*> pages;
   std::vector<CachedPositions> past;
+
+  size_t bytes() const {
+    size_t total = 0;
+    for (const Buffer* buffer : {&x, &sum, &normalized, &q, &k, &v, &rotQ, &rotK, &z, &projected, &gate, &up, &post,
+                                 &scores, &pattern, &scale}) {
+      total += buffer->bytes();
+    }
+    return total;
+  }
 };
 
 namespace {
@@ -154,13 +167,13 @@ class Pass {
 
   bool run() {
     float* x = to_.x.reserve(rows_ * spec_.dModel);
-    run_.embedding(step_.ids, rows_, spec_.embedding, x);
+    run_.embedding(step_.ids.data(), rows_, spec_.embedding, x);
     copyOut(Point::embed, 0, x);
     for (size_t layer = 0; layer < spec_.layers.size(); layer++) {
-      if (aborted(step_.abort)) return false;
+      if (aborted(step_)) return false;
       runLayer(layer, x);
     }
-    if (aborted(step_.abort)) return false;
+    if (aborted(step_)) return false;
     unembed(x);
     return true;
   }
@@ -339,6 +352,13 @@ bool Decoder::run(const DecoderStep& step) {
   std::lock_guard<std::mutex> guard(lock_);
   idle_.push_back(std::move(buffers));
   return finished;
+}
+
+size_t Decoder::bufferBytes() {
+  std::lock_guard<std::mutex> guard(lock_);
+  size_t total = 0;
+  for (const std::unique_ptr<Buffers>& buffers : idle_) total += buffers->bytes();
+  return total;
 }
 
 }  // namespace nibblelens

@@ -1,6 +1,7 @@
 // A whole decoder step in one call: the same kernels in the same order as `model/llama-model.ts`, hence the same bits.
 #pragma once
 
+#include <atomic>
 #include <memory>
 #include <mutex>
 #include <vector>
@@ -71,15 +72,17 @@ struct DecoderSequence {
 };
 
 struct DecoderStep {
-  const int32_t* ids = nullptr;
+  std::vector<int32_t> ids;
   size_t batch = 0;
   size_t pos = 0;
   std::vector<DecoderSequence> sequences;
   float* logits = nullptr;
   bool allLogits = false;
   std::vector<Capture> captures;
-  /** Non-zero stops between layers; may be null. */
+  /** Non-zero stops between layers; may be null. JavaScript's. */
   const int32_t* abort = nullptr;
+  /** The same, of the thread that runs the step. */
+  const std::atomic<bool>* stop = nullptr;
 
   /** Keys of the longest sequence. */
   size_t keys() const;
@@ -99,8 +102,10 @@ class Decoder {
   Decoder& operator=(const Decoder&) = delete;
 
   const DecoderSpec& spec() const { return spec_; }
-  /** False where `abort` was seen. Throws std::bad_alloc. */
+  /** False where `abort` or `stop` was seen. Throws std::bad_alloc. */
   bool run(const DecoderStep& step);
+  /** Of the buffers kept for later steps, which are as large as the largest step so far needed. */
+  size_t bufferBytes();
 
  private:
   struct Buffers;

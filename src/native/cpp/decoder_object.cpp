@@ -1,6 +1,8 @@
 #include "decoder_object.h"
 
+#include <algorithm>
 #include <limits>
+#include <new>
 
 namespace nibblelens {
 namespace {
@@ -89,33 +91,6 @@ Capture parseName(const Reader& read, const std::string& name, size_t layers) {
   read.typeError("capture", "'" + name + "'", "a hook name");
 }
 
-/** A step off the main thread, and the promise of its result. */
-class StepWorker : public Napi::AsyncWorker {
- public:
-  StepWorker(Napi::Env env, Napi::Object owner, Decoder& decoder, DecoderStep step, std::unique_ptr<KeptArrays> arrays)
-      : Napi::AsyncWorker(env, "nibblelens.step"),
-        deferred_(Napi::Promise::Deferred::New(env)),
-        owner_(Napi::Persistent(owner)),
-        decoder_(decoder),
-        step_(std::move(step)),
-        arrays_(std::move(arrays)) {}
-
-  Napi::Promise promise() const { return deferred_.Promise(); }
-
- protected:
-  void Execute() override { finished_ = decoder_.run(step_); }
-  void OnOK() override { deferred_.Resolve(Napi::Boolean::New(Env(), finished_)); }
-  void OnError(const Napi::Error& error) override { deferred_.Reject(error.Value()); }
-
- private:
-  Napi::Promise::Deferred deferred_;
-  Napi::ObjectReference owner_;
-  Decoder& decoder_;
-  const DecoderStep step_;
-  std::unique_ptr<KeptArrays> arrays_;
-  bool finished_ = false;
-};
-
 }  // namespace
 
 Napi::Function DecoderObject::define(Napi::Env env) {
@@ -125,20 +100,33 @@ Napi::Function DecoderObject::define(Napi::Env env) {
 }
 
 DecoderObject::DecoderObject(const Napi::CallbackInfo& info)
-    : Napi::ObjectWrap<DecoderObject>(info), weights_(std::make_unique<KeptArrays>(info.Env())) {
+    : Napi::ObjectWrap<DecoderObject>(info),
+      weights_(std::make_unique<KeptArrays>(info.Env(), "the decoder's weights")) {
   decoder_ = std::make_unique<Decoder>(parseSpec(Reader(info.Env(), "createDecoder", weights_.get()), info[0]));
 }
 
-DecoderStep DecoderObject::parseStep(const Reader& read, const Napi::Value& value) const {
+void DecoderObject::Finalize(Napi::BasicEnv env) { reportMemory(env, 0); }
+
+void DecoderObject::reportMemory(Napi::BasicEnv env, size_t bytes) {
+  const auto now = static_cast<int64_t>(bytes);
+  int64_t all;
+  if (now != reportedBytes_) napi_adjust_external_memory(env, now - reportedBytes_, &all);
+  reportedBytes_ = now;
+}
+
+DecoderStep DecoderObject::parseStep(Napi::Env env, const char* call, const Napi::Value& value,
+                                     KeptArrays& arrays) const {
+  const Reader read(env, call, &arrays);
   const DecoderSpec& spec = decoder_->spec();
   const Napi::Object from = read.object(value, "step");
   DecoderStep step;
   step.batch = read.size(from.Get("batch"), "batch", 1);
   step.pos = read.size(from.Get("pos"), "pos", 1);
-  const Array<int32_t> ids = read.ints(from.Get("ids"), "ids");
-  read.expectLength(ids, read.product({step.batch, step.pos}), "ids");
-  read.expectBelow(ids, spec.vocabSize, "ids");
-  step.ids = ids.data;
+  step.ids = read.indices(from.Get("ids"), "ids", spec.vocabSize);
+  const size_t rows = read.product({step.batch, step.pos});
+  if (step.ids.size() != rows) {
+    read.rangeError("length of ids", std::to_string(step.ids.size()), std::to_string(rows));
+  }
 
   const Napi::Array sequences = read.list(from.Get("sequences"), "sequences");
   if (sequences.Length() != step.batch) {
@@ -153,9 +141,12 @@ DecoderStep DecoderObject::parseStep(const Reader& read, const Napi::Value& valu
       read.rangeError(name + ".length + pos", std::to_string(length + step.pos),
                       "at most " + std::to_string(spec.contextLength));
     }
-    step.sequences.push_back(
-        {read.pages(sequence.Get("pages"), name + ".pages", pageFloats, length + step.pos), length});
+    const std::vector<Napi::Value> pages = read.pageList(sequence.Get("pages"), name + ".pages", length + step.pos);
+    step.sequences.push_back({read.pages(pages, name + ".pages", pageFloats), length});
   }
+  // so that pointFloats cannot overflow
+  read.product({rows, std::max({spec.dModel, spec.heads * spec.dHead, spec.dFf, spec.vocabSize})});
+  read.product({rows, spec.heads, step.keys()});
 
   step.allLogits = read.boolean(from.Get("allLogits"), "allLogits");
   step.logits =
@@ -174,26 +165,34 @@ DecoderStep DecoderObject::parseStep(const Reader& read, const Napi::Value& valu
     if (flag.length == 0) read.rangeError("length of abort", "0", "1 or more");
     step.abort = flag.data;
   }
+  arrays.checkAttached(env);
+  weights_->checkAttached(env);
   return step;
 }
 
 Napi::Value DecoderObject::step(const Napi::CallbackInfo& info) {
-  weights_->checkAttached(info.Env());
-  const DecoderStep step = parseStep(Reader(info.Env(), "step"), info[0]);
-  const bool finished = decoder_->run(step);
-  return Napi::Boolean::New(info.Env(), finished);
+  const Napi::Env env = info.Env();
+  KeptArrays arrays(env, "the step");
+  const DecoderStep step = parseStep(env, "step", info[0], arrays);
+  try {
+    const bool finished = decoder_->run(step);
+    reportMemory(env, decoder_->bufferBytes());
+    return Napi::Boolean::New(env, finished);
+  } catch (const std::bad_alloc&) {
+    throw Napi::RangeError::New(env, kNoMemory);
+  }
 }
 
 Napi::Value DecoderObject::stepAsync(const Napi::CallbackInfo& info) {
   const Napi::Env env = info.Env();
   try {
-    weights_->checkAttached(env);
-    auto arrays = std::make_unique<KeptArrays>(env);
-    DecoderStep step = parseStep(Reader(env, "stepAsync", arrays.get()), info[0]);
-    auto* worker = new StepWorker(env, Value(), *decoder_, std::move(step), std::move(arrays));
-    const Napi::Promise promise = worker->promise();
-    worker->Queue();
-    return promise;
+    auto arrays = std::make_unique<KeptArrays>(env, "the step");
+    DecoderStep step = parseStep(env, "stepAsync", info[0], *arrays);
+    if (!queue_) {
+      const auto report = [this, env] { reportMemory(env, decoder_->bufferBytes()); };
+      queue_ = std::make_unique<StepQueue>(env, *decoder_, report);
+    }
+    return queue_->add(Value(), std::move(step), std::move(arrays));
   } catch (const Napi::Error& error) {
     const auto deferred = Napi::Promise::Deferred::New(env);
     deferred.Reject(error.Value());

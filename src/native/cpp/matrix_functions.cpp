@@ -56,11 +56,10 @@ void matmulDenseGradient(Info info) {
 void embedding(Info info) {
   const Reader read(info.Env(), "embedding");
   const DenseMatrix table = read.dense(info[1], "table");
-  const Array<int32_t> ids = read.ints(info[0], "ids");
+  const std::vector<int32_t> ids = read.indices(info[0], "ids", table.outFeatures);
   const Array<float> y = read.floats(info[2], "y");
-  read.expectLength(y, read.product({ids.length, table.inFeatures}), "y");
-  read.expectBelow(ids, table.outFeatures, "ids");
-  kernels().embedding(ids.data, ids.length, table, y.data);
+  read.expectLength(y, read.product({ids.size(), table.inFeatures}), "y");
+  kernels().embedding(ids.data(), ids.size(), table, y.data);
 }
 
 }  // namespace

@@ -14,10 +14,10 @@ float epsilon(const Reader& read, const Napi::Value& value) {
   return eps;
 }
 
-/** Columns of `floats` in `rows` rows; a RangeError where they do not divide. */
+/** Columns of `floats` in `rows` rows, at least one if there are rows; a RangeError where they do not divide. */
 size_t columnsOf(const Reader& read, const Array<float>& floats, size_t rows, const char* what) {
   if (floats.length == 0 && rows == 0) return 0;
-  if (rows == 0 || floats.length % rows != 0) {
+  if (rows == 0 || floats.length == 0 || floats.length % rows != 0) {
     read.rangeError(std::string("length of ") + what, std::to_string(floats.length),
                     "a multiple of " + std::to_string(rows) + " rows");
   }
@@ -95,18 +95,17 @@ void rope(Info info) {
   const Array<float> x = read.floats(info[0], "x");
   const size_t heads = read.size(info[1], "heads", 1);
   const size_t dHead = read.size(info[2], "dHead", 2);
-  const Array<int32_t> positions = read.ints(info[3], "positions");
   const Array<float> cos = read.floats(info[4], "cos");
   const Array<float> sin = read.floats(info[5], "sin");
   const float sign = read.number(info[6], "sign");
   const Array<float> y = read.floats(info[7], "y");
   if (dHead % 2 != 0) read.rangeError("dHead", std::to_string(dHead), "an even number");
   if (sign != 1 && sign != -1) read.rangeError("sign", std::to_string(sign), "1 or -1");
-  read.expectLength(x, read.product({positions.length, heads, dHead}), "x");
-  read.expectLength(y, x.length, "y");
   read.expectLength(sin, cos.length, "sin");
-  read.expectBelow(positions, rowsOf(read, cos, dHead / 2, "cos"), "positions");
-  kernels().rope(x.data, positions.length, heads, dHead, positions.data, cos.data, sin.data, sign, y.data);
+  const std::vector<int32_t> positions = read.indices(info[3], "positions", rowsOf(read, cos, dHead / 2, "cos"));
+  read.expectLength(x, read.product({positions.size(), heads, dHead}), "x");
+  read.expectLength(y, x.length, "y");
+  kernels().rope(x.data, positions.size(), heads, dHead, positions.data(), cos.data, sin.data, sign, y.data);
 }
 
 void softmax(Info info) {

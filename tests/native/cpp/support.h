@@ -63,8 +63,8 @@ class Guarded {
       : count_(count),
         bytes_(2 * kGuard + (count + shift) * sizeof(T), 0xFF),
         data_(bytes_.data() + kGuard + shift * sizeof(T)) {
-    ASAN_POISON_MEMORY_REGION(bytes_.data(), data_ - bytes_.data());
-    ASAN_POISON_MEMORY_REGION(end(), bytes_.data() + bytes_.size() - end());
+    ASAN_POISON_MEMORY_REGION(bytes_.data(), kGuard + shift * sizeof(T));
+    ASAN_POISON_MEMORY_REGION(end(), kGuard);
   }
   Guarded(const Guarded&) = delete;
   Guarded& operator=(const Guarded&) = delete;

@@ -1,11 +1,9 @@
-// The thread pool under the thread sanitizer: every index once, loops from several threads at once, resizing between.
-#include <atomic>
-#include <memory>
+// The thread pool and the decoder under the thread sanitizer: every index once, loops and decoder steps from several
+// threads at once, resizing between, a step stopped from beside.
 #include <thread>
 
-#include "decoder.h"
 #include "kernels.h"
-#include "support.h"
+#include "small_decoder.h"
 #include "thread_pool.h"
 
 using namespace nibblelens;
@@ -51,17 +49,53 @@ void matmulsAtOnce() {
   for (std::thread& thread : callers) thread.join();
 }
 
+/** Several sequences on one decoder, each from a thread of its own, as the main thread and the queue's are. */
+void decodersAtOnce() {
+  Random random(5);
+  SmallDecoder model(Stored::packed, 2, true, random);
+  const auto decode = [&](SmallCache& cache, const std::atomic<bool>* stop) {
+    std::vector<float> logits(model.spec().vocabSize);
+    DecoderStep step;
+    step.batch = 1;
+    step.logits = logits.data();
+    step.stop = stop;
+    for (size_t done = 0; done < SmallDecoder::kContext; done += step.pos) {
+      step.pos = done == 0 ? SmallDecoder::kContext - 5 : 1;
+      step.ids.assign(step.pos, static_cast<int32_t>(done % model.spec().vocabSize));
+      step.sequences = {{cache.pages(), done}};
+      (*model).run(step);
+    }
+    return logits;
+  };
+  SmallCache own(model), beside(model), stopped(model);
+  const std::vector<float> expected = decode(own, nullptr);
+  std::atomic<bool> stop{false};
+  bool same = false;
+  std::thread first([&] { same = decode(beside, nullptr) == expected; });
+  std::thread second([&] { decode(stopped, &stop); });
+  stop = true;
+  check(decode(own, nullptr) == expected, "the same logits beside others");
+  first.join();
+  second.join();
+  check(same, "the same logits on a thread of its own");
+  (*model).bufferBytes();
+}
+
 }  // namespace
 
 int main() {
   for (const int threads : {1, 2, 3, 8}) {
     setThreadCount(threads);
-    for (const size_t count : {0, 1, 2, 7, 100, 1000}) {
-      for (const size_t scratch : {0, 1, 50}) everyIndexOnce(count, scratch);
+    for (const size_t count : std::initializer_list<size_t>{0, 1, 2, 7, 100, 1000}) {
+      for (const size_t scratch : std::initializer_list<size_t>{0, 1, 50}) everyIndexOnce(count, scratch);
     }
   }
-  for (int i = 0; i < 5; i++) matmulsAtOnce();
+  for (int i = 0; i < 5; i++) {
+    matmulsAtOnce();
+    setThreadCount(2);
+    decodersAtOnce();
+  }
   setThreadCount(1);
-  std::printf("thread pool: %d checks, %d failed\n", checks, failures);
+  std::printf("threads: %d checks, %d failed\n", checks, failures);
   return failures == 0 ? 0 : 1;
 }
