@@ -8,6 +8,8 @@ import { openCheckpoint, type Checkpoint } from '../../src/checkpoint/index.js';
 import { loadModel } from '../../src/index.js';
 import { dequantize } from '../../src/matrix/index.js';
 import { loadWeights } from '../../src/model/load-weights.js';
+import { isMapped } from '../../src/native/mapped-files.js';
+import { native } from '../../src/native/native.js';
 import { LINEAR_NAMES, type LlamaWeights } from '../../src/model/weights.js';
 import { readGolden } from '../support/golden.js';
 import { missing, sharedPath } from '../support/shared.js';
@@ -130,6 +132,19 @@ describe('the same weights', () => {
         return error instanceof CheckpointError && /"model\.norm\.weight" and "language_model\.model\.norm\.weight"/.test(error.message);
       });
     });
+  });
+});
+
+test('float weights and the codes of GEMV stay in the mapped file', async () => {
+  const mapped = native() !== null;
+  await withFolder(tinyFolder({ weights: 'gemv', floats: 'BF16' }), async (folder) => {
+    for (const load of ['map', 'copy'] as const) {
+      const { embed_tokens, layers } = await weightsOf(folder, load);
+      assert.equal(isMapped(embed_tokens.values), mapped && load === 'map');
+      const { weight } = layers[0].q_proj;
+      assert.ok(weight.kind === 'packed');
+      assert.equal(isMapped(weight.codes), mapped && load === 'map');
+    }
   });
 });
 

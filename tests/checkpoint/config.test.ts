@@ -187,6 +187,7 @@ describe('quantisation', () => {
     wrong('awq', 'quantization_config', '"awq"', 'an object');
     wrong([], 'quantization_config', '[]', 'an object');
     wrong({ quant_method: 'awq', bits: 3 }, 'bits', '3', '4');
+    wrong({ w_bit: 3, q_group_size: 64 }, 'bits', '3', '4');
     wrong({ quant_method: 'awq', bits: '4' }, 'bits', '"4"', '4');
     for (const size of [0, -2, 1.5, '128', [128]]) wrong({ quant_method: 'awq', group_size: size }, 'group_size', '', 'whole number');
     wrong({ quant_method: 'awq', zero_point: 1 }, 'zero_point', '1', 'true or false');

@@ -60,7 +60,8 @@ export class Lab {
     this.#home = home;
   }
 
-  static async start(folder: string): Promise<Lab> {
+  /** Starts a server; without `kernels` it has none to offer. */
+  static async start(folder: string, { kernels = true } = {}): Promise<Lab> {
     const token = randomUUID();
     const home = mkdtempSync(join(tmpdir(), 'nibblelens-lab-home-'));
     const { jupyter } = await scripts();
@@ -72,6 +73,7 @@ export class Lab {
       '--ServerApp.port=0',
       `--IdentityProvider.token=${token}`,
       '--LabApp.expose_app_in_browser=True',
+      ...(kernels ? [] : ['--KernelSpecManager.allowed_kernelspecs=none', '--KernelSpecManager.ensure_native_kernel=False']),
       folder,
     ]);
     if (found === null) throw new Error('no JupyterLab');
@@ -98,15 +100,15 @@ export class Lab {
     return new Lab(`${address}lab/tree/NAME?token=${token}&reset`, child, home);
   }
 
-  /** Opens a notebook, with its kernel or where none can be had. */
+  /** Opens a notebook; with its kernel, or without where the server has none. */
   async open(browser: Browser, name: string, { kernel = true, dark = false } = {}): Promise<LabPage> {
     const page = await browser.newPage({ viewport: { width: 1200, height: 1100 } });
-    if (!kernel) await page.route(/\/api\/(sessions|kernels)\b/, (route) => route.abort());
     await page.goto(this.url.replace('NAME', name), { waitUntil: 'domcontentloaded' });
     await page.waitForSelector('.jp-Notebook .jp-Cell', { timeout: 60_000 });
     const lab = new LabPage(page);
     await lab.command('apputils:change-theme', { theme: dark ? 'JupyterLab Dark' : 'JupyterLab Light' });
     if (kernel) await lab.idle();
+    else await page.locator('.jp-Dialog-footer button', { hasText: 'No Kernel' }).click({ timeout: 60_000 });
     return lab;
   }
 

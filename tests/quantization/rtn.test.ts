@@ -109,6 +109,15 @@ describe('round to nearest', () => {
     );
   });
 
+  test('ties go to even', () => {
+    // the scale is 1/4 exactly, and z is 4
+    const weights = Float32Array.of(-1, 2.75, 0.125, 0.375, 0.625, 0.875, -0.125, -0.375);
+    assert.deepEqual([...unpackCodes(quantizeRtn(weights, 1, 8, 8))], [0, 15, 4, 6, 6, 8, 4, 2]);
+    // z itself is a tie: −round(−2.5)
+    const { zeros } = quantizeRtn(Float32Array.of(-0.625, 3.125), 1, 2, 2);
+    assert.deepEqual([...(zeros ?? [])], [2]);
+  });
+
   test('relative squared error of Gaussian weights in groups of 128 is 0.0101', () => {
     let state = 1;
     const uniform = () => ((state = (Math.imul(state, 1664525) + 1013904223) >>> 0) + 0.5) / 2 ** 32;

@@ -31,7 +31,7 @@ export function withHeader(header: string | object, data: Uint8Array = new Uint8
   return file;
 }
 
-/** Tensors one after the other in the order given, without any padding. */
+/** Tensors one after the other in the order given; the data starts at a multiple of 8, as Hugging Face's writer has it. */
 export function safetensorsFile(tensors: Tensors, metadata?: Readonly<Record<string, string>>): Uint8Array {
   const header: [name: string, entry: object][] = metadata ? [['__metadata__', metadata]] : [];
   let end = 0;
@@ -44,7 +44,9 @@ export function safetensorsFile(tensors: Tensors, metadata?: Readonly<Record<str
     data.set(bytesOf(tensor.data), at);
     at += tensor.data.byteLength;
   }
-  return withHeader(Object.fromEntries(header), data);
+  const json = JSON.stringify(Object.fromEntries(header));
+  const length = new TextEncoder().encode(json).length;
+  return withHeader(json + ' '.repeat(-length & 7), data);
 }
 
 /** The two shards of a checkpoint and their index: every second tensor is in the second one. */
