@@ -25,6 +25,7 @@ const MOST_FAILURES = 25;
 /** Every so many cases one runs without the addon. */
 const PLAIN_SHARE = 5;
 const REPORT_MS = 15_000;
+const MOST_SHOWN = 2000;
 
 class UsageError extends Error {}
 
@@ -104,7 +105,8 @@ class Run {
     if (answer.kind !== 'fault') return;
     this.failures.push(index);
     const how = native ? '' : 'NIBBLELENS_NATIVE=off ';
-    console.log(`\nFAILED case ${index} of seed ${this.options.seed}, ${key}\n  ${answer.message.replaceAll('\n', '\n  ')}`);
+    console.log(`\nFAILED case ${index} of seed ${this.options.seed}, ${key}`);
+    console.log(`  ${answer.message.slice(0, MOST_SHOWN).replaceAll('\n', '\n  ')}`);
     console.log(`  again: ${how}npm run fuzz -- --seed ${this.options.seed} --case ${index}`);
     console.log(`  its files: ${join(this.root, String(index))}`);
   }
@@ -112,23 +114,22 @@ class Run {
 
 async function work(run, worker) {
   try {
-    for (let index; (index = run.take(worker.native)) !== null; ) run.add(index, worker.native, await worker.run(index));
+    for (let index; (index = run.take(worker.native)) !== null;) run.add(index, worker.native, await worker.run(index));
   } finally {
     worker.stop();
   }
 }
 
 function printTable(tallies) {
-  const names = [...new Set([...tallies.values()].flatMap(({ refused }) => Object.keys(refused)))].sort();
-  const rows = [
-    ['target', 'cases', 'opened', ...names, 'failures'],
-    ...[...tallies].sort().map(([key, { cases, opened, refused, failures }]) => [
-      key, cases, opened, ...names.map((name) => refused[name] ?? 0), failures,
-    ]),
-  ].map((row) => row.map(String));
+  const errors = [...new Set([...tallies.values()].flatMap(({ refused }) => Object.keys(refused)))].sort();
+  const cellsOf = ([key, { cases, opened, refused, failures }]) => {
+    return [key, cases, opened, ...errors.map((name) => refused[name] ?? 0), failures].map(String);
+  };
+  const rows = [['target', 'cases', 'opened', ...errors, 'failures'], ...[...tallies].sort().map(cellsOf)];
   const widths = rows[0].map((_, i) => Math.max(...rows.map((row) => row[i].length)));
+  const padded = (cell, i) => (i === 0 ? cell.padEnd(widths[i]) : cell.padStart(widths[i]));
   console.log();
-  for (const row of rows) console.log(row.map((cell, i) => (i === 0 ? cell.padEnd(widths[i]) : cell.padStart(widths[i]))).join('  ').trimEnd());
+  for (const row of rows) console.log(row.map(padded).join('  '));
 }
 
 function writeRecord(run, peaks, root) {
@@ -141,7 +142,7 @@ function writeRecord(run, peaks, root) {
     peakMegabytes: peaks,
     versions: { nibblelens: version, node: process.versions.node },
     platform: `${process.platform} ${process.arch}`,
-    outcomes: Object.fromEntries([...run.tallies].sort().map(([key, { cases, opened, refused, failures }]) => [key, { cases, opened, refused, failures }])),
+    outcomes: Object.fromEntries([...run.tallies].sort()),
   };
   const file = join(root, 'docs', 'fuzz-record.json');
   writeFileSync(file, `${JSON.stringify(record, null, 2)}\n`);
@@ -168,7 +169,8 @@ async function main() {
   const run = new Run(options, hasAddon, targetOf);
   const { root } = run;
   const ways = !hasAddon ? [false] : options.only === undefined ? [true, false] : [true];
-  const workers = ways.map((native) => new Worker({ root, seed: options.seed, native, keep: options.only !== undefined, mostBytes: MOST_BYTES }));
+  const settings = { root, seed: options.seed, keep: options.only !== undefined, mostBytes: MOST_BYTES };
+  const workers = ways.map((native) => new Worker({ ...settings, native }));
   process.on('exit', () => workers.forEach((worker) => worker.stop()));
   const reports = setInterval(() => {
     console.log(`${run.cases} cases, ${run.failures.length} failures, ${Math.round(run.seconds)} s`);
@@ -176,9 +178,11 @@ async function main() {
   await Promise.all(workers.map((worker) => work(run, worker))).finally(() => clearInterval(reports));
 
   printTable(run.tallies);
-  const peaks = Object.fromEntries(workers.map(({ native, peakBytes }) => [native ? 'with the addon' : 'without', Math.round(peakBytes / 1e6)]));
+  const named = ({ native, peakBytes }) => [native ? 'with the addon' : 'without', Math.round(peakBytes / 1e6)];
+  const peaks = Object.fromEntries(workers.map(named));
+  const inWords = Object.entries(peaks).map(([name, megabytes]) => `${megabytes} MB ${name}`);
   console.log(`\n${run.cases} cases of seed ${options.seed} in ${Math.round(run.seconds)} s`);
-  console.log(`peak memory: ${Object.entries(peaks).map(([name, megabytes]) => `${megabytes} MB ${name}`).join(', ')}`);
+  console.log(`peak memory: ${inWords.join(', ')}`);
   if (run.failures.length === 0 && options.only === undefined) rmSync(root, { recursive: true });
   else console.log(`files of ${options.only === undefined ? 'failed cases' : 'the case'}: ${root}`);
   if (run.failures.length >= MOST_FAILURES) console.log(`stopped after ${MOST_FAILURES} failures`);

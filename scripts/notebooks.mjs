@@ -1,4 +1,5 @@
-// npm run notebooks [-- --out FOLDER --jobs N --save FILE…]: runs notebooks from top to bottom and makes pages of them.
+// npm run notebooks [-- --out FOLDER --jobs N --save WORD…]: runs notebooks from top to bottom and makes pages of them;
+// those that are named by their path, or whose names hold one of the words, or all.
 import './setup/node-version.mjs';
 import { mkdirSync, mkdtempSync, readdirSync, readFileSync, realpathSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -67,12 +68,21 @@ function failureIn(output) {
   return at < 0 ? tail(output, 15) : output.slice(at + 'CellExecutionError: '.length);
 }
 
+/** How the kernel tells of an error that belongs to no cell's run, such as one in a timer. */
+const STRAY = /^(Uncaught|Unhandled rejection:) .*/m;
+
 /** What is wrong with an executed notebook, or undefined. */
 function problemOf(file) {
   const { cells } = JSON.parse(readFileSync(file, 'utf8'));
   const code = cells.filter(({ cell_type: type, source }) => type === 'code' && source.join('').trim() !== '');
-  const idle = code.findIndex(({ execution_count: count }) => count === null);
-  return idle < 0 ? undefined : `code cell ${idle + 1} of ${code.length} was not run`;
+  for (const [i, { execution_count: count, outputs }] of code.entries()) {
+    const where = `code cell ${i + 1} of ${code.length}`;
+    if (count === null) return `${where} was not run`;
+    const told = outputs.filter(({ name }) => name === 'stderr').map(({ text }) => stripVTControlCharacters(text.join('')));
+    const [stray] = STRAY.exec(told.join('')) ?? [];
+    if (stray !== undefined) return `${where}: ${stray}`;
+  }
+  return undefined;
 }
 
 /** Why notebooks cannot be run here, or null. */
@@ -98,6 +108,19 @@ const notebooksIn = (folder) =>
     .sort()
     .map((name) => join(folder, name));
 
+/** Notebooks named by path, those whose names hold one of the words, or all where there are no words. */
+function chosen(words) {
+  const files = words.filter((word) => word.endsWith('.ipynb') && existsSync(word)).map((file) => resolve(file));
+  const others = words.filter((word) => !files.includes(resolve(word)));
+  const named = notebooksIn(NOTEBOOKS).filter((file) => words.length === 0 || others.some((word) => basename(file).includes(word)));
+  return [...new Set([...files, ...named])];
+}
+
+function refuse(message) {
+  process.stderr.write(`${message}\n`);
+  return 2;
+}
+
 async function main() {
   const { values, positionals } = parseArgs({
     allowPositionals: true,
@@ -107,6 +130,9 @@ async function main() {
       save: { type: 'boolean', default: false },
     },
   });
+  const jobs = Number(values.jobs);
+  if (!Number.isInteger(jobs) || jobs < 1) return refuse(`--jobs: found ${values.jobs}, expected a whole number from 1`);
+  if (chosen(positionals).length === 0) return refuse(`notebooks: found none for ${positionals.join(' ')} in ${NOTEBOOKS}`);
   const { setUp } = await import('./setup.mjs');
   if (!(await setUp())) return 1;
   const reason = await obstacle();
@@ -114,7 +140,7 @@ async function main() {
     process.stderr.write(`${reason}\n`);
     return 1;
   }
-  const waiting = positionals.length > 0 ? positionals.map((file) => resolve(file)) : notebooksIn(NOTEBOOKS);
+  const waiting = chosen(positionals);
   const count = waiting.length;
   let failed = 0;
   const work = async () => {
@@ -124,9 +150,9 @@ async function main() {
       report(file, result);
     }
   };
-  await Promise.all(Array.from({ length: Number(values.jobs) || 1 }, work));
+  await Promise.all(Array.from({ length: jobs }, work));
   console.log(`${count - failed} passed, ${failed} failed`);
-  return failed > 0 || count === 0 ? 1 : 0;
+  return failed > 0 ? 1 : 0;
 }
 
 function report(file, { ok, page, seconds, reason }) {

@@ -27,13 +27,27 @@ const isReady = () => existsSync(PYTHON) && readStamp() === stampOf();
  * where `again` is set.
  */
 export async function ensureVenv({ log = () => {}, again = false } = {}) {
-  if (isReady()) return { ok: true, created: false };
+  if (isReady()) {
+    markCommonJs();
+    return { ok: true, created: false };
+  }
   const stamp = readStamp();
   if (!again && stamp.startsWith('failed: ')) return { ok: false, created: false, reason: stamp.slice('failed: '.length) };
-  const reason = await make(log);
-  mkdirSync(FOLDER, { recursive: true });
-  writeFileSync(STAMP, reason === null ? stampOf() : `failed: ${reason}`);
-  return reason === null ? { ok: true, created: true } : { ok: false, created: false, reason };
+  try {
+    const reason = await make(log);
+    mkdirSync(FOLDER, { recursive: true });
+    markCommonJs();
+    writeFileSync(STAMP, reason === null ? stampOf() : `failed: ${reason}`);
+    return reason === null ? { ok: true, created: true } : { ok: false, created: false, reason };
+  } catch (error) {
+    return { ok: false, created: false, reason: error.message };
+  }
+}
+
+/** JupyterLab runs a script of its own by Node, which would take it for a module as this package's are. */
+function markCommonJs() {
+  const file = join(FOLDER, 'package.json');
+  if (!existsSync(file)) writeFileSync(file, '{ "type": "commonjs" }\n');
 }
 
 /** Null, or why it could not be made. */
@@ -49,7 +63,7 @@ async function make(log) {
   const [command, ...args] = pip;
   const options = ['--quiet', '--disable-pip-version-check', '--no-input', '-r', REQUIREMENTS];
   const { ok, output } = await run(command, [...args, 'install', ...options], { timeoutMs: PIP_MS });
-  return ok ? null : `pip could not install JupyterLab: ${tail(output, 3)}`;
+  return ok ? null : `pip could not install JupyterLab (${tail(output, 1)})`;
 }
 
 /**
@@ -77,6 +91,9 @@ async function findPython() {
   return null;
 }
 
+/** The modules behind `jupyter lab` and `jupyter nbconvert`; the commands themselves break when their folder is moved. */
+const MODULES = { lab: 'jupyterlab', nbconvert: 'nbconvert' };
+
 /**
  * How to run `jupyter ARGS`: `{ command, args, env }`, from `$JUPYTER` or the environment above, or null where there is
  * neither. It finds this package's kernel and extension, and the Node that runs now.
@@ -86,7 +103,7 @@ export function jupyter(args) {
   if (!own && !isReady()) return null;
   return {
     command: own || PYTHON,
-    args: own ? args : ['-m', 'jupyter', ...args],
+    args: own ? args : ['-m', MODULES[args[0]], ...args.slice(1)],
     env: {
       JUPYTER_PATH: [join(ROOT, 'jupyter'), process.env.JUPYTER_PATH].filter(Boolean).join(delimiter),
       PATH: [dirname(process.execPath), process.env.PATH].filter(Boolean).join(delimiter),

@@ -29,7 +29,10 @@ export class Worker {
     // Its peak stays with a process.
     this.stop();
     const megabytes = (bytes) => Math.round(bytes / 1e6);
-    return { kind: 'fault', message: `${megabytes(answer.peakBytes)} MB of memory, of ${megabytes(this.options.mostBytes)}` };
+    return {
+      kind: 'fault',
+      message: `${megabytes(answer.peakBytes)} MB of memory, of ${megabytes(this.options.mostBytes)}`,
+    };
   }
 
   stop() {

@@ -48,7 +48,12 @@ function gemmTile(words: ArrayLike<number>, n: number, k: number, k0: number, c0
 }
 
 /** From [groups, N/8], nibbles as in `gemmCodes`, to [N, groups]. */
-export async function gemmZeros(words: ArrayLike<number>, n: number, groups: number, breathe: Breathe): Promise<Uint8Array> {
+export async function gemmZeros(
+  words: ArrayLike<number>,
+  n: number,
+  groups: number,
+  breathe: Breathe,
+): Promise<Uint8Array> {
   const zeros = new Uint8Array(n * groups);
   await eachRow(n, breathe, (row) => {
     const shift = 4 * GEMM_NIBBLE[row % 8];
@@ -75,7 +80,12 @@ export async function gemvCodes(
 }
 
 /** From [N, Z]: nibble j of word w is group 8w + j; groups past the last are padding. */
-export async function gemvZeros(words: ArrayLike<number>, n: number, groups: number, breathe: Breathe): Promise<Uint8Array> {
+export async function gemvZeros(
+  words: ArrayLike<number>,
+  n: number,
+  groups: number,
+  breathe: Breathe,
+): Promise<Uint8Array> {
   const wordsPerRow = words.length / n;
   const zeros = new Uint8Array(n * groups);
   await eachRow(n, breathe, (row) => {
@@ -90,7 +100,12 @@ export async function gemvZeros(words: ArrayLike<number>, n: number, groups: num
  * From i16 [N/4, K]: row n = 4a + i keeps 64 inputs of block c at nibbles f = 64·i + p of elements [a, 64·c …], where
  * within each half of 32 the input t is at p = 8·⌊(t mod 8) / 2⌋ + 4·(t mod 2) + ⌊t / 8⌋.
  */
-export async function gemvFastCodes(words: ArrayLike<number>, n: number, k: number, breathe: Breathe): Promise<Uint8Array> {
+export async function gemvFastCodes(
+  words: ArrayLike<number>,
+  n: number,
+  k: number,
+  breathe: Breathe,
+): Promise<Uint8Array> {
   const position = Array.from({ length: 64 }, (_, input) => {
     const t = input % 32;
     return input - t + 8 * Math.floor((t % 8) / 2) + 4 * (t % 2) + Math.floor(t / 8);

@@ -41,7 +41,10 @@ export async function openSource(path: string, load: LoadMode): Promise<ByteSour
       throw new CheckpointError({ thing: 'safetensors file', found, expected: 'a file', where: path });
     }
     if (load === 'copy' || status.size === 0) return await descriptor(path);
-    return (status.size <= LONGEST_MAPPING ? mapped(path, status.size) : await mappedInParts(path)) ?? (await descriptor(path));
+    return (
+      (status.size <= LONGEST_MAPPING ? mapped(path, status.size) : await mappedInParts(path)) ??
+      (await descriptor(path))
+    );
   } catch (cause) {
     throw cause instanceof CheckpointError ? cause : unreadable(cause, path);
   }

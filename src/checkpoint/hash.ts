@@ -1,8 +1,9 @@
 import { createHash } from 'node:crypto';
-import { readFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
+import { CheckpointError } from '../base/errors.js';
 import { nextTurn } from '../base/event-loop.js';
 import type { CheckpointFiles } from './checkpoint-files.js';
+import { readSmallFile } from './json.js';
 
 const SAMPLES = 16;
 const SAMPLE_BYTES = 2 ** 16;
@@ -14,7 +15,11 @@ const SAMPLE_BYTES = 2 ** 16;
  */
 export async function hashCheckpoint({ folder, files }: CheckpointFiles): Promise<string> {
   const hash = createHash('sha256');
-  hash.update(await readFile(join(folder, 'config.json')));
+  const config = await readSmallFile(join(folder, 'config.json'));
+  if (!config) {
+    throw new CheckpointError({ thing: 'config.json', found: 'none any more', expected: 'one', where: folder });
+  }
+  hash.update(config);
   for (const file of [...files].sort((a, b) => (a.path < b.path ? -1 : 1))) {
     hash.update(`\0${basename(file.path)}\0${file.length}\0`);
     hash.update(await file.readBytes(0, file.dataOffset));

@@ -5,7 +5,7 @@ import { CheckpointError } from '../base/errors.js';
 export type JsonObject = ReadonlyMap<string, unknown>;
 
 /** No configuration or index file that people make comes near this. */
-const LARGEST_JSON_FILE = 64 * 2 ** 20;
+const LARGEST_JSON_FILE = 2 ** 24;
 
 /**
  * Parses a JSON object in time linear in its length. Duplicate keys, which JSON.parse lets pass, are refused: in a
@@ -53,7 +53,7 @@ export async function readJsonFile(path: string): Promise<JsonObject | null> {
 }
 
 /** The bytes of a file that is meant to be small; null if there is none. */
-async function readSmallFile(path: string): Promise<Uint8Array | null> {
+export async function readSmallFile(path: string): Promise<Uint8Array | null> {
   try {
     // Looked at before it is opened, since opening a pipe waits for its writer.
     const status = await stat(path);
@@ -94,21 +94,28 @@ export function describe(value: unknown): string {
   return text.length > 80 ? `${text.slice(0, 79)}…` : text;
 }
 
+const [QUOTE, BACKSLASH, COLON, OPEN_BRACKET, CLOSE_BRACKET, OPEN_BRACE, CLOSE_BRACE] = Buffer.from('"\\:[]{}');
+
 /** The first key that an object of this valid JSON text has twice, or null. One pass over the text. */
 function duplicateKey(text: string): string | null {
   /** The keys so far of each object that is open; null for an array. */
   const open: (Set<string> | null)[] = [];
   for (let i = 0; i < text.length; i++) {
-    const character = text[i];
-    if (character === '{') open.push(new Set());
-    else if (character === '[') open.push(null);
-    else if (character === '}' || character === ']') open.pop();
-    else if (character === '"') {
+    const code = text.charCodeAt(i);
+    if (code === OPEN_BRACE) open.push(new Set());
+    else if (code === OPEN_BRACKET) open.push(null);
+    else if (code === CLOSE_BRACE || code === CLOSE_BRACKET) open.pop();
+    else if (code === QUOTE) {
       const start = i++;
-      while (text[i] !== '"') i += text[i] === '\\' ? 2 : 1;
+      let isPlain = true;
+      for (let inside; (inside = text.charCodeAt(i)) !== QUOTE; i++) {
+        if (inside !== BACKSLASH) continue;
+        isPlain = false;
+        i++;
+      }
       const keys = open[open.length - 1];
       if (!keys || !isFollowedByColon(text, i + 1)) continue;
-      const key = JSON.parse(text.slice(start, i + 1)) as string;
+      const key = isPlain ? text.slice(start + 1, i) : (JSON.parse(text.slice(start, i + 1)) as string);
       if (keys.has(key)) return key;
       keys.add(key);
     }
@@ -118,6 +125,7 @@ function duplicateKey(text: string): string | null {
 
 function isFollowedByColon(text: string, from: number): boolean {
   let i = from;
-  while (text[i] === ' ' || text[i] === '\n' || text[i] === '\r' || text[i] === '\t') i++;
-  return text[i] === ':';
+  // valid JSON has no other characters up to a space's code there
+  while (text.charCodeAt(i) <= 0x20) i++;
+  return text.charCodeAt(i) === COLON;
 }

@@ -2,8 +2,11 @@ import { CheckpointError } from '../base/errors.js';
 import { asJsonObject, describe, parseJsonObject } from './json.js';
 import { DTYPE_BITS, type Dtype, type TensorInfo } from './tensor-info.js';
 
-/** The format's own limit on the length of a header. */
-const LARGEST_HEADER = 100_000_000;
+/**
+ * Enough for a hundred thousand tensors. The format allows 100 MB, which would take gigabytes of memory and seconds of
+ * the event loop once parsed.
+ */
+const LARGEST_HEADER = 2 ** 24;
 const LENGTH_BYTES = 8;
 /** Bytes at the start of a file that `headerLength` looks at, to name files of other kinds. */
 export const START_BYTES = 64;
@@ -38,7 +41,8 @@ export function headerLength(start: Uint8Array, fileBytes: number, where: string
   if (length <= BigInt(limit)) return Number(length);
   const text = new TextDecoder('latin1').decode(start);
   const other = OTHER_KINDS.find(([pattern]) => pattern.test(text));
-  if (other) throw new CheckpointError({ thing: 'kind of file', found: other[1], expected: 'a safetensors file', where });
+  if (other)
+    throw new CheckpointError({ thing: 'kind of file', found: other[1], expected: 'a safetensors file', where });
   const found = `${length} bytes in a file of ${fileBytes}`;
   throw new CheckpointError({ thing: 'length of the safetensors header', found, expected: `at most ${limit}`, where });
 }
@@ -78,9 +82,8 @@ function parseMetadata(entry: unknown, where: string): Map<string, string> {
 }
 
 function parseTensor(name: string, entry: unknown, dataOffset: number, fileBytes: number, file: string): TensorInfo {
-  const where = `${file}, tensor ${describe(name)}`;
   const fail = (thing: string, found: string, expected: string): never => {
-    throw new CheckpointError({ thing, found, expected, where });
+    throw new CheckpointError({ thing, found, expected, where: `${file}, tensor ${describe(name)}` });
   };
   const fields = asJsonObject(entry) ?? fail('tensor', describe(entry), 'an object with dtype, shape and data_offsets');
   const dtype = fields.get('dtype');

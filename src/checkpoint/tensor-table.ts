@@ -90,7 +90,12 @@ export class TensorTable {
   packed(module: string): AwqParts {
     const part = (name: string): PackedPart => {
       const { file, info } = this.get(name);
-      return { dtype: info.dtype, shape: info.shape, where: this.where(name), read: (breathe) => file.read(info.name, breathe) };
+      return {
+        dtype: info.dtype,
+        shape: info.shape,
+        where: this.where(name),
+        read: (breathe) => file.read(info.name, breathe),
+      };
     };
     const zeros = `${module}.qzeros`;
     return {

@@ -1,12 +1,13 @@
 import { tensor, tensor2d, tidy, type Tensor } from '@tensorflow/tfjs-core';
 import { ShapeError } from '../base/errors.js';
 import { breather } from '../base/event-loop.js';
+import { checkOptionNames } from '../base/options.js';
 import { hookNames, type HookName } from '../layers/hook-names.js';
 import { tapOfLayer, type PassContext, type Tap } from '../layers/index.js';
 import type { LlamaModel } from '../model/llama-model.js';
 import type { ModelDecoder } from '../model/model-decoder.js';
 import { queued } from '../model/run-queue.js';
-import { tensorValues, vectorJacobian, watch } from '../ops/index.js';
+import { tensorValues, tidyValues, vectorJacobian, watch } from '../ops/index.js';
 import { ActivationCache, type Activation } from './activations.js';
 import type { GradientOptions, GradientOutput } from './gradient-options.js';
 import type { Metric } from './metrics.js';
@@ -25,8 +26,10 @@ export async function gradients(
   decoder: ModelDecoder,
   sequences: readonly Int32Array[],
   metric: Metric,
-  { at = residualStream, signal, onProgress }: GradientOptions = {},
+  options: GradientOptions = {},
 ): Promise<GradientOutput> {
+  checkOptionNames(options, ['at', 'signal', 'onProgress'], 'option of gradients');
+  const { at = residualStream, signal, onProgress } = options;
   const pos = checkSequences(decoder, sequences);
   const { config } = decoder.weights;
   const found = new Map<HookName, Activation>();
@@ -82,7 +85,7 @@ async function upAndBack(
     }
     await breathe();
     const last = residuals[model.layers.length];
-    const logits = tidy(() => tensorValues(model.unembed(last, null)));
+    const logits = tidyValues(() => model.unembed(last, null));
     const { value, gradient } = metric({ logits, ids: sequences, vocabSize });
     checkGradient(gradient, logits.length);
     await breathe();

@@ -1,4 +1,5 @@
 import { OptionError } from '../base/errors.js';
+import type { jupyterDisplay } from '../plots/figure.js';
 import type { TableLike } from '../plots/rows.js';
 import { openOutput, type MimeBundle } from './cell.js';
 import { bundleOf, type FigureLike } from './mime-bundle.js';
@@ -6,7 +7,7 @@ import type { TableOptions } from './table-view.js';
 import { viewBundle } from './view.js';
 
 /** A figure, a table, a text, or anything with a method `[Symbol.for('Jupyter.display')]()` that gives a MIME bundle. */
-export type Showable = FigureLike | TableLike | string;
+export type Showable = FigureLike | TableLike | { [jupyterDisplay](): MimeBundle } | string;
 
 /**
  * Shows a value in an output of its own; the function returned replaces it there. Outside a notebook its text is printed.

@@ -1,3 +1,4 @@
+import { OptionError } from '../base/errors.js';
 import type { TableLike } from '../plots/rows.js';
 import type { TableView } from './view.js';
 
@@ -15,10 +16,11 @@ export interface TableOptions {
   rows?: number;
 }
 
-/** The first rows of a table, as text. */
+/** The first rows of a table, as text. Throws `OptionError` where `rows` is no count. */
 export function tableView(table: TableLike, { title, rows = MOST_ROWS }: TableOptions = {}): TableView {
+  if (!(rows >= 0)) throw new OptionError({ thing: 'rows', found: rows, expected: 'a count', where: 'show' });
   const total = table.numRows();
-  const count = Math.min(total, rows);
+  const count = Math.min(total, Math.floor(rows));
   const columns = table.columnNames().map((name) => {
     const values = table.array(name);
     return { name, ...columnText(Array.from({ length: count }, (_, row) => values[row])) };

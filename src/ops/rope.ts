@@ -29,6 +29,6 @@ export function rope(x: Tensor, positions: Int32Array, table: RotaryTable): Tens
   checkSize('rope', 'length of cos', table.cos.length, (table.positions * dHead) / 2);
   checkSize('rope', 'length of sin', table.sin.length, table.cos.length);
   for (const position of positions) checkWhole('rope', 'position', position, 0, table.positions - 1);
-  table.reach?.(Math.max(...positions) + 1);
+  table.reach?.(positions.reduce((most, position) => Math.max(most, position), 0) + 1);
   return runKernel(kernel.name, { x }, { positions, table, sign: 1 });
 }

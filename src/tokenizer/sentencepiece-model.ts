@@ -1,6 +1,7 @@
 import { TokenizerError } from '../base/errors.js';
 import type { Breathe } from '../base/event-loop.js';
 import { byteOfToken } from './byte-characters.js';
+import { brief } from './json-field.js';
 import { ProtobufReader } from './protobuf.js';
 
 /** `ModelProto.SentencePiece.Type` of sentencepiece_model.proto. */
@@ -104,7 +105,7 @@ function checkPieces(
     first.set(piece, id);
     if (types[id] === PIECE_TYPE.unknown) unknown++;
     if (types[id] === PIECE_TYPE.byte) {
-      if (byteOfToken(piece) < 0) fail(`byte piece ${id}`, JSON.stringify(piece), 'a name from <0x00> to <0xFF>');
+      if (byteOfToken(piece) < 0) fail(`byte piece ${id}`, brief(piece), 'a name from <0x00> to <0xFF>');
       bytes.add(byteOfToken(piece));
     }
   });

@@ -1,5 +1,6 @@
 import { TokenizerError } from '../base/errors.js';
 import type { Breathe } from '../base/event-loop.js';
+import { brief } from './json-field.js';
 
 /** Ids must be smaller; the largest vocabularies in use have about 2^18 entries. */
 export const ID_LIMIT = 2 ** 22;
@@ -47,7 +48,7 @@ export class Vocabulary {
   require(token: string, thing: string, where: string): number {
     const id = this.ids.get(token);
     if (id === undefined) {
-      throw new TokenizerError({ thing, found: JSON.stringify(token), expected: 'an entry of the vocabulary', where });
+      throw new TokenizerError({ thing, found: brief(token), expected: 'an entry of the vocabulary', where });
     }
     return id;
   }

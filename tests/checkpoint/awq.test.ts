@@ -112,7 +112,10 @@ describe('AWQ layouts', () => {
     for (const format of ['gemm', 'gemv'] as const) {
       const matrix = randomCodes(randomNumbers(5), 64, 64, 32);
       assert.equal(awqLayout(partsOf(awqTensors(format, matrix)), sizesOf(matrix)), format);
-      assert.deepEqual(unpackCodes(await unpackAwq(partsOf(awqTensors(format, matrix)), sizesOf(matrix))), matrix.codes);
+      assert.deepEqual(
+        unpackCodes(await unpackAwq(partsOf(awqTensors(format, matrix)), sizesOf(matrix))),
+        matrix.codes,
+      );
     }
   });
 
@@ -160,7 +163,11 @@ describe('AWQ layouts', () => {
     };
     const reshaped = (name: string, shape: number[]) => (tensors: Tensors) => ({ [name]: { ...tensors[name], shape } });
     const retyped = (name: string, dtype: string) => (tensors: Tensors) => ({ [name]: { ...tensors[name], dtype } });
-    wrong('gemm', reshaped('qweight', [4, 64]), /shape: found \[4, 64\], expected \[64, 4\] \(gemm\) or \[32, 8\] \(gemv\).*qweight/);
+    wrong(
+      'gemm',
+      reshaped('qweight', [4, 64]),
+      /shape: found \[4, 64\], expected \[64, 4\] \(gemm\) or \[32, 8\] \(gemv\).*qweight/,
+    );
     wrong('gemm', reshaped('qweight', [256]), /shape: found \[256\].*qweight/);
     wrong('gemm', reshaped('scales', [4, 16]), /shape: found \[4, 16\], expected \[2, 32\] \(gemm\).*scales/);
     wrong('gemm', reshaped('qzeros', [4, 2]), /shape: found \[4, 2\], expected \[2, 4\].*qzeros/);
@@ -180,7 +187,12 @@ describe('AWQ layouts', () => {
   test('a scale or offset that is not finite is named with its place', async () => {
     const matrix = randomCodes(randomNumbers(9), 32, 64, 32);
     const cases: [AwqFormat, 'scales' | 'qzeros', number, RegExp][] = [
-      ['gemm', 'scales', 0x7c00, /^scale: found Infinity, expected a finite number \(file, tensor scales, output 5, group 1\)/],
+      [
+        'gemm',
+        'scales',
+        0x7c00,
+        /^scale: found Infinity, expected a finite number \(file, tensor scales, output 5, group 1\)/,
+      ],
       ['gemm', 'scales', 0xfe00, /^scale: found NaN/],
       ['gemv', 'scales', 0xfc00, /^scale: found -Infinity.*output 5, group 1/],
       ['gemv_fast', 'qzeros', 0x7c01, /^offset: found NaN.*tensor qzeros, output 5, group 1/],
@@ -209,17 +221,23 @@ describe('AWQ layouts', () => {
 describe('packing for GEMM', () => {
   test('what is packed reads back the same, and is what AutoAWQ writes', async () => {
     await fc.assert(
-      fc.asyncProperty(fc.nat(), fc.integer({ min: 1, max: 6 }), fc.integer({ min: 1, max: 4 }), fc.constantFrom(1, 16, 33), async (seed, n, groups, group) => {
-        const matrix = randomCodes(randomNumbers(seed), 8 * n, groups * group, group);
-        const { out: outFeatures, input: inFeatures } = matrix;
-        const storage: PackedStorage = packMatrix({ ...matrix, outFeatures, inFeatures, groupSize: group });
-        const packed = await packAwqGemm(storage);
-        const expected = awqTensors('gemm', matrix);
-        assert.deepEqual(packed.qweight, expected.qweight.data);
-        assert.deepEqual(packed.qzeros, expected.qzeros.data);
-        assert.deepEqual(packed.scales, expected.scales.data);
-        assert.deepEqual(await unpackAwq(partsOf(expected), sizesOf(matrix)), storage);
-      }),
+      fc.asyncProperty(
+        fc.nat(),
+        fc.integer({ min: 1, max: 6 }),
+        fc.integer({ min: 1, max: 4 }),
+        fc.constantFrom(1, 16, 33),
+        async (seed, n, groups, group) => {
+          const matrix = randomCodes(randomNumbers(seed), 8 * n, groups * group, group);
+          const { out: outFeatures, input: inFeatures } = matrix;
+          const storage: PackedStorage = packMatrix({ ...matrix, outFeatures, inFeatures, groupSize: group });
+          const packed = await packAwqGemm(storage);
+          const expected = awqTensors('gemm', matrix);
+          assert.deepEqual(packed.qweight, expected.qweight.data);
+          assert.deepEqual(packed.qzeros, expected.qzeros.data);
+          assert.deepEqual(packed.scales, expected.scales.data);
+          assert.deepEqual(await unpackAwq(partsOf(expected), sizesOf(matrix)), storage);
+        },
+      ),
       { numRuns: 60 },
     );
   });
@@ -233,7 +251,9 @@ describe('packing for GEMM', () => {
       tensors[name] = { dtype, shape, data: await file.read(`g32.${name}`) };
     }
     await file.close();
-    const packed = await packAwqGemm(await unpackAwq(partsOf(tensors), { outFeatures: 64, inFeatures: 256, groupSize: 32 }));
+    const packed = await packAwqGemm(
+      await unpackAwq(partsOf(tensors), { outFeatures: 64, inFeatures: 256, groupSize: 32 }),
+    );
     assert.deepEqual(packed.qweight, tensors.qweight.data);
     assert.deepEqual(packed.qzeros, tensors.qzeros.data);
     assert.deepEqual(packed.scales, tensors.scales.data);

@@ -39,7 +39,10 @@ function says(folder: string, parts: Expected): (error: unknown) => true {
       assert.ok(matches(String(error[name]), parts[name]), `${name} of: ${error.message}`);
     }
     const where = error.where ?? '';
-    assert.ok(where.startsWith(folder) && matches(where.slice(folder.length), parts.where ?? ''), `where of: ${error.message}`);
+    assert.ok(
+      where.startsWith(folder) && matches(where.slice(folder.length), parts.where ?? ''),
+      `where of: ${error.message}`,
+    );
     assert.ok(error.message.length < 2000);
     return true;
   };
@@ -62,7 +65,11 @@ describe('safetensors files that are not one', () => {
     'a file of 7 bytes': ['1234567', { thing: 'file length', found: '7 bytes', expected: 'at least 8' }],
     'a header of 2^60 bytes': [
       withLength(2n ** 60n, '{}'),
-      { thing: 'length of the safetensors header', found: '1152921504606846976 bytes in a file of 10', expected: 'at most 2' },
+      {
+        thing: 'length of the safetensors header',
+        found: '1152921504606846976 bytes in a file of 10',
+        expected: 'at most 2',
+      },
     ],
     'a header of 2^64 - 1 bytes': [
       withLength(2n ** 64n - 1n, '{}'),
@@ -171,7 +178,10 @@ describe('safetensors files that are not one', () => {
       'version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 13251080\n',
       { thing: 'kind of file', found: 'git lfs pull', expected: 'a safetensors file' },
     ],
-    'a GGUF file': ['GGUF\u0003\0\0\0'.padEnd(64, '\0'), { thing: 'kind of file', found: 'GGUF', expected: 'safetensors' }],
+    'a GGUF file': [
+      'GGUF\u0003\0\0\0'.padEnd(64, '\0'),
+      { thing: 'kind of file', found: 'GGUF', expected: 'safetensors' },
+    ],
     'a page that says "not found"': [
       '<!DOCTYPE html><html><head><title>404</title>',
       { thing: 'kind of file', found: 'HTML', expected: 'safetensors' },
@@ -201,7 +211,10 @@ describe('safetensors files that are not one', () => {
       await (await openSafetensors(path)).close();
       for (let length = 0; length < whole.length; length++) {
         await writeFile(path, whole.subarray(0, length));
-        await assert.rejects(openSafetensors(path), says(folder, { thing: '', found: '', expected: '', where: `/${FILE}` }));
+        await assert.rejects(
+          openSafetensors(path),
+          says(folder, { thing: '', found: '', expected: '', where: `/${FILE}` }),
+        );
       }
     });
   });
@@ -212,13 +225,19 @@ describe('safetensors files that are not one', () => {
       const opening = (name: string) => openSafetensors(join(folder, name));
       const thing = 'safetensors file';
       await assert.rejects(opening('no'), says(folder, { thing, found: 'no such file', expected: 'a file' }));
-      await assert.rejects(opening('folder.safetensors'), says(folder, { thing, found: 'a folder', expected: 'a file' }));
+      await assert.rejects(
+        opening('folder.safetensors'),
+        says(folder, { thing, found: 'a folder', expected: 'a file' }),
+      );
       await assert.rejects(opening('a.txt/b'), says(folder, { thing, found: 'ENOTDIR', expected: 'a file' }));
       await assert.rejects(opening('\0'), says(folder, { thing, found: 'null byte', expected: 'a file' }));
       if (process.platform === 'win32') return;
       execFileSync('mkfifo', [join(folder, FILE)]);
       await assert.rejects(opening(FILE), says(folder, { thing, found: 'not a regular file', expected: 'a file' }));
-      await assert.rejects(openCheckpoint(folder), says(folder, { thing, found: 'not a regular file', expected: 'a file' }));
+      await assert.rejects(
+        openCheckpoint(folder),
+        says(folder, { thing, found: 'not a regular file', expected: 'a file' }),
+      );
     });
   });
 
@@ -276,24 +295,50 @@ describe('folders that are no checkpoint', () => {
     });
     const lost = Object.keys(weightMap)[1];
     const moved = { ...weightMap, [lost]: first };
-    await opening(indexed(moved), { thing: 'shard', found: 'no such tensor', expected: JSON.stringify(lost), where: first });
-    await opening({ ...shards, [first]: weights.subarray(0, 500) }, { thing: 'length of', found: '', expected: '', where: first });
+    await opening(indexed(moved), {
+      thing: 'shard',
+      found: 'no such tensor',
+      expected: JSON.stringify(lost),
+      where: first,
+    });
+    await opening(
+      { ...shards, [first]: weights.subarray(0, 500) },
+      { thing: 'length of', found: '', expected: '', where: first },
+    );
     for (const name of ['../a.safetensors', '/etc/passwd', 'a/b.safetensors', 'a.bin', '', 7, null]) {
       const found = typeof name === 'string' ? JSON.stringify(name) : String(name);
       const expected = 'the name of a safetensors file in this folder';
       await opening(indexed({ ...weightMap, [lost]: name }), { thing: lost, found, expected, where: INDEX });
     }
-    for (const [value, found] of [[undefined, 'nothing'], [{}, '0 keys'], [[], '[]'], ['x', '"x"']]) {
-      const parts = { thing: 'weight_map', found: String(found), expected: 'tensor names and their files', where: INDEX };
+    for (const [value, found] of [
+      [undefined, 'nothing'],
+      [{}, '0 keys'],
+      [[], '[]'],
+      ['x', '"x"'],
+    ]) {
+      const parts = {
+        thing: 'weight_map',
+        found: String(found),
+        expected: 'tensor names and their files',
+        where: INDEX,
+      };
       await opening(indexed(value), parts);
     }
     await opening({ ...shards, [INDEX]: '{' }, { thing: 'JSON', found: '', expected: 'valid JSON', where: INDEX });
     const twice = `{"weight_map":{"a":"${first}","a":"${second}"}}`;
-    await opening({ ...shards, [INDEX]: twice }, { thing: 'JSON key', found: '"a" twice', expected: 'once', where: INDEX });
+    await opening(
+      { ...shards, [INDEX]: twice },
+      { thing: 'JSON key', found: '"a" twice', expected: 'once', where: INDEX },
+    );
   });
 
   test('each tensor of each format, when it is missing, is missed', async () => {
-    const kinds: TinyOptions[] = [{ weights: 'F32', bias: true }, { weights: 'gemm' }, { weights: 'gemv_fast' }, { weights: 'BF16', tied: true }];
+    const kinds: TinyOptions[] = [
+      { weights: 'F32', bias: true },
+      { weights: 'gemm' },
+      { weights: 'gemv_fast' },
+      { weights: 'BF16', tied: true },
+    ];
     for (const options of kinds) {
       const { config: own, tensors: all } = tinyCheckpoint(options);
       for (const name of Object.keys(all).filter((tensor) => !tensor.startsWith('model.layers.1.'))) {
@@ -314,7 +359,11 @@ describe('folders that are no checkpoint', () => {
     const cases: [name: string, change: Partial<Tensors[string]>, Expected][] = [
       ['model.norm.weight', { shape: [8, 8] }, { thing: 'shape', found: '[8, 8]', expected: '[64]' }],
       ['model.embed_tokens.weight', { shape: [64, 24] }, { thing: 'shape', found: '[64, 24]', expected: '[24, 64]' }],
-      ['model.layers.1.mlp.up_proj.weight', { shape: [4096] }, { thing: 'shape', found: '[4096]', expected: '[64, 64]' }],
+      [
+        'model.layers.1.mlp.up_proj.weight',
+        { shape: [4096] },
+        { thing: 'shape', found: '[4096]', expected: '[64, 64]' },
+      ],
       ['lm_head.weight', { dtype: 'I32' }, { thing: 'dtype', found: 'I32', expected: 'F32 or F16 or BF16' }],
       [
         'model.layers.0.self_attn.q_proj.weight',
@@ -334,9 +383,15 @@ describe('folders that are no checkpoint', () => {
     const { quantization_config: quantization, ...plain } = own;
     const file = { [FILE]: safetensorsFile(all) };
     const where = /tensor "model\.layers\.0\.self_attn\.q_proj\.\w+"/;
-    await opening({ ...file, 'config.json': plain }, { thing: 'quantization_config', found: 'none', expected: 'qweight', where });
+    await opening(
+      { ...file, 'config.json': plain },
+      { thing: 'quantization_config', found: 'none', expected: 'qweight', where },
+    );
     const coarse = { ...own, quantization_config: { ...(quantization as object), group_size: 64 } };
-    await opening({ ...file, 'config.json': coarse }, { thing: 'shape', found: '[2, 64]', expected: '[1, 64] (gemm)', where });
+    await opening(
+      { ...file, 'config.json': coarse },
+      { thing: 'shape', found: '[2, 64]', expected: '[1, 64] (gemm)', where },
+    );
     const symmetric = { ...own, quantization_config: { ...(quantization as object), zero_point: false } };
     await withFolder({ ...file, 'config.json': symmetric }, async (folder) => (await openCheckpoint(folder)).close());
   });
@@ -346,17 +401,34 @@ describe('folders that are no checkpoint', () => {
     const name = 'model.layers.1.mlp.down_proj.scales';
     (all[name].data as Uint16Array)[3] = 0x7c00;
     await withFolder({ 'config.json': own, [FILE]: safetensorsFile(all) }, async (folder) => {
-      const parts = { thing: 'scale', found: 'Infinity', expected: 'finite', where: `/${FILE}, tensor "${name}", output 3, group 0` };
+      const parts = {
+        thing: 'scale',
+        found: 'Infinity',
+        expected: 'finite',
+        where: `/${FILE}, tensor "${name}", output 3, group 0`,
+      };
       await assert.rejects(loadModel(folder), says(folder, parts));
     });
   });
 
   test('a config.json that is no JSON object', async () => {
-    for (const [text, found] of [['', 'end of JSON'], ['[1]', '[1]'], ['{"a":NaN}', 'JSON'], ['{"a":1,"a":2}', '"a" twice'], ['\u0000', '']]) {
-      await opening({ [FILE]: weights, 'config.json': text }, { thing: 'JSON', found, expected: '', where: '/config.json' });
+    for (const [text, found] of [
+      ['', 'end of JSON'],
+      ['[1]', '[1]'],
+      ['{"a":NaN}', 'JSON'],
+      ['{"a":1,"a":2}', '"a" twice'],
+      ['\u0000', ''],
+    ]) {
+      await opening(
+        { [FILE]: weights, 'config.json': text },
+        { thing: 'JSON', found, expected: '', where: '/config.json' },
+      );
     }
     const deep = `{"a":${'['.repeat(200_000)}${']'.repeat(200_000)}}`;
-    await opening({ [FILE]: weights, 'config.json': deep }, { thing: 'architectures', found: 'nothing', expected: 'LlamaForCausalLM' });
+    await opening(
+      { [FILE]: weights, 'config.json': deep },
+      { thing: 'architectures', found: 'nothing', expected: 'LlamaForCausalLM' },
+    );
     await withFolder({ [FILE]: weights }, async (folder) => {
       await mkdir(join(folder, 'config.json'));
       const parts = { thing: 'JSON file', found: 'not a regular file', expected: 'a file', where: '/config.json' };

@@ -49,12 +49,17 @@ async function weightsOf(folder: string, load?: 'map' | 'copy'): Promise<LlamaWe
 /** The folder as one file and as two. */
 const bothWays = (options: TinyOptions): [one: FolderFiles, two: FolderFiles] => {
   const { config, tensors } = tinyCheckpoint(options);
-  return [{ 'config.json': config, [FILE]: safetensorsFile(tensors) }, { 'config.json': config, ...sharded(tensors) }];
+  return [
+    { 'config.json': config, [FILE]: safetensorsFile(tensors) },
+    { 'config.json': config, ...sharded(tensors) },
+  ];
 };
 
 describe('the same weights', () => {
   for (const options of FORMATS) {
-    const name = Object.entries(options).map(([key, value]) => (value === true ? key : value)).join(', ');
+    const name = Object.entries(options)
+      .map(([key, value]) => (value === true ? key : value))
+      .join(', ');
     test(`mapped or copied, in one file or two: ${name}`, async () => {
       const [one, two] = bothWays(options);
       await withFolder(one, async (single) => {
@@ -72,13 +77,18 @@ describe('the same weights', () => {
     const exact = await withFolder(tinyFolder({ weights: 'F32', bias: true }), (folder) => weightsOf(folder, 'copy'));
     for (const dtype of ['F64', 'F16', 'BF16'] as const) {
       const step = dtype === 'F64' ? 0 : dtype === 'F16' ? 2 ** -11 : 2 ** -8;
-      const weights = await withFolder(tinyFolder({ weights: dtype, floats: dtype, bias: true }), (folder) => weightsOf(folder, 'copy'));
+      const weights = await withFolder(tinyFolder({ weights: dtype, floats: dtype, bias: true }), (folder) =>
+        weightsOf(folder, 'copy'),
+      );
       const pairs: [Float32Array, Float32Array][] = [[weights.norm, exact.norm]];
       for (const [i, layer] of weights.layers.entries()) {
         pairs.push([layer.input_layernorm, exact.layers[i].input_layernorm]);
         for (const linear of LINEAR_NAMES) {
           const [mine, its] = [layer[linear], exact.layers[i][linear]];
-          assert.equal(mine.weight.kind === 'dense' && mine.weight.dtype, dtype === 'F64' ? 'f32' : dtype.toLowerCase());
+          assert.equal(
+            mine.weight.kind === 'dense' && mine.weight.dtype,
+            dtype === 'F64' ? 'f32' : dtype.toLowerCase(),
+          );
           pairs.push([dequantize(mine.weight), dequantize(its.weight)]);
           assert.ok(mine.bias && its.bias);
           pairs.push([mine.bias, its.bias]);
@@ -92,7 +102,9 @@ describe('the same weights', () => {
       }
     }
     const [gemm, gemv] = await Promise.all(
-      (['gemm', 'gemv'] as const).map((weights) => withFolder(tinyFolder({ weights }), (folder) => weightsOf(folder, 'copy'))),
+      (['gemm', 'gemv'] as const).map((weights) =>
+        withFolder(tinyFolder({ weights }), (folder) => weightsOf(folder, 'copy')),
+      ),
     );
     assert.deepEqual(gemv.layers, gemm.layers);
   });
@@ -103,7 +115,8 @@ describe('the same weights', () => {
     assert.equal(shards.length, 3);
     const tensors: Tensors = {};
     for (const shard of shards) {
-      for (const [name, { shape, values }] of readGolden(join(folder, shard))) tensors[name] = { dtype: 'F32', shape, data: values };
+      for (const [name, { shape, values }] of readGolden(join(folder, shard)))
+        tensors[name] = { dtype: 'F32', shape, data: values };
     }
     const config = await readFile(join(folder, 'config.json'));
     await withFolder({ 'config.json': config, [FILE]: safetensorsFile(tensors) }, async (single) => {
@@ -117,7 +130,10 @@ describe('the same weights', () => {
       const entries = Object.entries(tensors).map(([name, tensor]) => [rename(name), tensor]);
       return { 'config.json': config, [FILE]: safetensorsFile(Object.fromEntries(entries)) };
     };
-    const expected = await withFolder(renamed((name) => name), (folder) => weightsOf(folder, 'copy'));
+    const expected = await withFolder(
+      renamed((name) => name),
+      (folder) => weightsOf(folder, 'copy'),
+    );
     const spellings = [
       (name: string) => `language_model.${name}`,
       (name: string) => name.replace(/^model\./, ''),
@@ -129,7 +145,10 @@ describe('the same weights', () => {
     const twice = { ...tensors, ...prefixed('language_model.', { 'model.norm.weight': tensors['model.norm.weight'] }) };
     await withFolder({ 'config.json': config, [FILE]: safetensorsFile(twice) }, async (folder) => {
       await assert.rejects(openCheckpoint(folder), (error) => {
-        return error instanceof CheckpointError && /"model\.norm\.weight" and "language_model\.model\.norm\.weight"/.test(error.message);
+        return (
+          error instanceof CheckpointError &&
+          /"model\.norm\.weight" and "language_model\.model\.norm\.weight"/.test(error.message)
+        );
       });
     });
   });
@@ -149,7 +168,11 @@ test('float weights and the codes of GEMV stay in the mapped file', async () => 
 });
 
 describe('what a file may leave out or add', () => {
-  const opened = async (config: object, tensors: Tensors, use: (checkpoint: Checkpoint) => Promise<void>): Promise<void> => {
+  const opened = async (
+    config: object,
+    tensors: Tensors,
+    use: (checkpoint: Checkpoint) => Promise<void>,
+  ): Promise<void> => {
     await withFolder({ 'config.json': config, [FILE]: safetensorsFile(tensors) }, async (folder) => {
       const checkpoint = await openCheckpoint(folder);
       await use(checkpoint).finally(() => checkpoint.close());
@@ -162,7 +185,10 @@ describe('what a file may leave out or add', () => {
     const spellings: Tensors[] = [
       { 'model.embed_tokens.weight': embedding },
       { 'lm_head.weight': embedding },
-      { 'model.embed_tokens.weight': embedding, 'lm_head.weight': { ...embedding, data: new Float32Array(embedding.data.byteLength / 4) } },
+      {
+        'model.embed_tokens.weight': embedding,
+        'lm_head.weight': { ...embedding, data: new Float32Array(embedding.data.byteLength / 4) },
+      },
     ];
     for (const own of spellings) {
       await opened(config, { ...rest, ...own }, async (checkpoint) => {
@@ -173,7 +199,10 @@ describe('what a file may leave out or add', () => {
     }
     const untied = { ...config, tie_word_embeddings: false };
     for (const own of spellings.slice(0, 2)) {
-      await assert.rejects(opened(untied, { ...rest, ...own }, async () => {}), /tensor (lm_head|model\.embed_tokens)\.weight: found nothing/);
+      await assert.rejects(
+        opened(untied, { ...rest, ...own }, async () => {}),
+        /tensor (lm_head|model\.embed_tokens)\.weight: found nothing/,
+      );
     }
     await opened(untied, { ...rest, ...spellings[2] }, async (checkpoint) => {
       assert.notDeepEqual((await checkpoint.lmHead())?.weight, await checkpoint.embedding());
@@ -188,7 +217,10 @@ describe('what a file may leave out or add', () => {
       assert.deepEqual(bias, tensors['model.layers.0.mlp.down_proj.bias'].data);
     });
     const { 'model.layers.1.self_attn.o_proj.bias': _, ...rest } = tensors;
-    await assert.rejects(opened(config, rest, async () => {}), /tensor model\.layers\.1\.self_attn\.o_proj\.bias: found nothing/);
+    await assert.rejects(
+      opened(config, rest, async () => {}),
+      /tensor model\.layers\.1\.self_attn\.o_proj\.bias: found nothing/,
+    );
   });
 
   test('layers that were not quantised, whatever modules_to_not_convert says', async () => {
@@ -216,13 +248,19 @@ describe('what a file may leave out or add', () => {
       'model.layers.2.input_layernorm.weight': { dtype: 'F8_E4M3', shape: [4], data: new Uint8Array(4) },
     };
     await opened(config, { ...tensors, ...extra }, async (checkpoint) => void (await loadWeights(checkpoint)));
-    const symmetric = { ...config, quantization_config: { ...(config.quantization_config as object), zero_point: false } };
+    const symmetric = {
+      ...config,
+      quantization_config: { ...(config.quantization_config as object), zero_point: false },
+    };
     const withoutZeros = Object.fromEntries(Object.entries(tensors).filter(([name]) => !name.endsWith('.qzeros')));
     await opened(symmetric, withoutZeros, async (checkpoint) => {
       const { weight } = await checkpoint.linear('model.layers.0.mlp.up_proj');
       assert.ok(weight.kind === 'packed' && weight.zeros === null);
     });
-    await assert.rejects(opened(config, withoutZeros, async () => {}), /tensor: found no qzeros/);
+    await assert.rejects(
+      opened(config, withoutZeros, async () => {}),
+      /tensor: found no qzeros/,
+    );
   });
 
   test('a weight file by its path, or a single one of another name', async () => {
@@ -240,8 +278,14 @@ describe('an open checkpoint', () => {
       const checkpoint = await openCheckpoint(folder);
       const names = checkpoint.modules.map(({ name }) => name);
       assert.equal(names.length, 1 + 2 * 9 + 2);
-      assert.deepEqual([names[0], names[1], names.at(-1)], ['model.embed_tokens', 'model.layers.0.input_layernorm', 'lm_head']);
-      await assert.rejects(checkpoint.linear('model.layers.0.mlp.up'), /linear layer: found model\.layers\.0\.mlp\.up, expected such as model\.layers\.0\.mlp\.up_proj/);
+      assert.deepEqual(
+        [names[0], names[1], names.at(-1)],
+        ['model.embed_tokens', 'model.layers.0.input_layernorm', 'lm_head'],
+      );
+      await assert.rejects(
+        checkpoint.linear('model.layers.0.mlp.up'),
+        /linear layer: found model\.layers\.0\.mlp\.up, expected such as model\.layers\.0\.mlp\.up_proj/,
+      );
       await assert.rejects(checkpoint.linear('model.norm'), /linear layer/);
       await assert.rejects(checkpoint.vector('lm_head.weight'), /^CheckpointError: norm: found lm_head/);
       const [tensor] = checkpoint.tensorsOf('model.norm');
@@ -273,8 +317,14 @@ describe('an open checkpoint', () => {
     await withFolder(bothWays({ weights: 'gemm' })[1], async (folder) => {
       const controller = new AbortController();
       const progress: [number, number][] = [];
-      const checkpoint = await openCheckpoint(folder, { signal: controller.signal, onProgress: (...part) => void progress.push(part) });
-      assert.deepEqual(progress, [[1, 2], [2, 2]]);
+      const checkpoint = await openCheckpoint(folder, {
+        signal: controller.signal,
+        onProgress: (...part) => void progress.push(part),
+      });
+      assert.deepEqual(progress, [
+        [1, 2],
+        [2, 2],
+      ]);
       controller.abort();
       await assert.rejects(loadWeights(checkpoint, { signal: controller.signal }), { name: 'AbortError' });
       await assert.rejects(openCheckpoint(folder, { signal: controller.signal }), { name: 'AbortError' });

@@ -126,8 +126,15 @@ describe('keys that may be absent', () => {
   test('RoPE of older files, and defaults of yarn', () => {
     const old = { rope_parameters: undefined, rope_theta: 5e5 };
     assert.deepEqual(parse({ ...old, rope_scaling: null }).rope, { type: 'default', theta: 5e5 });
-    assert.deepEqual(parse({ ...old, rope_scaling: { type: 'linear', factor: 2 } }).rope, { type: 'linear', theta: 5e5, factor: 2 });
-    const yarn = parse({ ...old, rope_scaling: { rope_type: 'yarn', factor: 4, original_max_position_embeddings: 32 } }).rope;
+    assert.deepEqual(parse({ ...old, rope_scaling: { type: 'linear', factor: 2 } }).rope, {
+      type: 'linear',
+      theta: 5e5,
+      factor: 2,
+    });
+    const yarn = parse({
+      ...old,
+      rope_scaling: { rope_type: 'yarn', factor: 4, original_max_position_embeddings: 32 },
+    }).rope;
     assert.deepEqual(yarn, {
       type: 'yarn',
       theta: 5e5,
@@ -138,7 +145,10 @@ describe('keys that may be absent', () => {
       attentionFactor: 0.1 * Math.log(4) + 1,
       truncate: true,
     });
-    const deepseek = parse({ ...old, rope_scaling: { type: 'yarn', factor: 40, mscale: 1, mscale_all_dim: 0.707 } }).rope;
+    const deepseek = parse({
+      ...old,
+      rope_scaling: { type: 'yarn', factor: 40, mscale: 1, mscale_all_dim: 0.707 },
+    }).rope;
     assert.ok(deepseek.type === 'yarn');
     assert.equal(deepseek.attentionFactor, (0.1 * Math.log(40) + 1) / (0.1 * 0.707 * Math.log(40) + 1));
   });
@@ -147,10 +157,15 @@ describe('keys that may be absent', () => {
     assert.deepEqual(parse({ eos_token_id: [5, 6, 5] }).eosTokenIds, [5, 6]);
     assert.deepEqual(parse({ eos_token_id: null, bos_token_id: -1 }).eosTokenIds, []);
     assert.equal(parse({ bos_token_id: -1 }).bosTokenId, null);
-    const files = { 'config.json': { ...BASE, eos_token_id: 7 }, 'generation_config.json': { eos_token_id: [8, 7, 9] } };
+    const files = {
+      'config.json': { ...BASE, eos_token_id: 7 },
+      'generation_config.json': { eos_token_id: [8, 7, 9] },
+    };
     await withFolder(files, async (folder) => assert.deepEqual((await readConfig(folder)).eosTokenIds, [7, 8, 9]));
     const wrong = { ...files, 'generation_config.json': { eos_token_id: [8, 24] } };
-    await withFolder(wrong, (folder) => assert.rejects(readConfig(folder), /generation_config\.json: eos_token_id: found 24/));
+    await withFolder(wrong, (folder) =>
+      assert.rejects(readConfig(folder), /generation_config\.json: eos_token_id: found 24/),
+    );
   });
 });
 
@@ -159,17 +174,29 @@ describe('quantisation', () => {
   const awq = { method: 'awq', bits: 4, groupSize: 64, zeroPoint: true, version: 'gemm' };
 
   test('both spellings, in config.json and beside it', async () => {
-    assert.deepEqual(quantized({ quant_method: 'awq', bits: 4, group_size: 64, zero_point: true, version: 'gemm' }), awq);
-    assert.deepEqual(quantized({ quant_method: 'AWQ', w_bit: 4, q_group_size: 64, zero_point: true, version: 'GEMM' }), awq);
+    assert.deepEqual(
+      quantized({ quant_method: 'awq', bits: 4, group_size: 64, zero_point: true, version: 'gemm' }),
+      awq,
+    );
+    assert.deepEqual(
+      quantized({ quant_method: 'AWQ', w_bit: 4, q_group_size: 64, zero_point: true, version: 'GEMM' }),
+      awq,
+    );
     assert.deepEqual(quantized({ w_bit: 4, q_group_size: 64, zero_point: true }), awq);
     assert.deepEqual(quantized({ quant_method: 'awq', group_size: 64 }), awq);
     assert.equal(quantized({ quant_method: 'awq', bits: 4 })?.groupSize, 128);
     assert.equal(quantized({ quant_method: 'awq', group_size: -1 })?.groupSize, Infinity);
-    assert.equal(quantized({ quant_method: 'awq', zero_point: false, modules_to_not_convert: ['lm_head'] })?.zeroPoint, false);
+    assert.equal(
+      quantized({ quant_method: 'awq', zero_point: false, modules_to_not_convert: ['lm_head'] })?.zeroPoint,
+      false,
+    );
     assert.equal(parse({ quantization_config: null }).quantization, null);
     const { quantization_config: _, ...config } = BASE;
     for (const name of ['quant_config.json', 'quantize_config.json']) {
-      const files = { 'config.json': config, [name]: { zero_point: true, q_group_size: 64, w_bit: 4, version: 'GEMM' } };
+      const files = {
+        'config.json': config,
+        [name]: { zero_point: true, q_group_size: 64, w_bit: 4, version: 'GEMM' },
+      };
       await withFolder(files, async (folder) => assert.deepEqual((await readConfig(folder)).quantization, awq));
     }
     const both = { 'config.json': BASE, 'quant_config.json': { w_bit: 3, q_group_size: 64 } };
@@ -189,10 +216,16 @@ describe('quantisation', () => {
     wrong({ quant_method: 'awq', bits: 3 }, 'bits', '3', '4');
     wrong({ w_bit: 3, q_group_size: 64 }, 'bits', '3', '4');
     wrong({ quant_method: 'awq', bits: '4' }, 'bits', '"4"', '4');
-    for (const size of [0, -2, 1.5, '128', [128]]) wrong({ quant_method: 'awq', group_size: size }, 'group_size', '', 'whole number');
+    for (const size of [0, -2, 1.5, '128', [128]])
+      wrong({ quant_method: 'awq', group_size: size }, 'group_size', '', 'whole number');
     wrong({ quant_method: 'awq', zero_point: 1 }, 'zero_point', '1', 'true or false');
     wrong({ quant_method: 'awq', version: 2 }, 'version', '2', 'a string');
-    refuses({ quantization_config: undefined, compression_config: { quant_method: 'compressed-tensors' } }, 'quant_method', 'compressed', 'awq');
+    refuses(
+      { quantization_config: undefined, compression_config: { quant_method: 'compressed-tensors' } },
+      'quant_method',
+      'compressed',
+      'awq',
+    );
   });
 });
 
@@ -207,20 +240,42 @@ describe('values that cannot be', () => {
   });
 
   test('sizes', () => {
-    const counts = ['hidden_size', 'intermediate_size', 'num_hidden_layers', 'num_attention_heads', 'num_key_value_heads', 'vocab_size', 'max_position_embeddings', 'head_dim'];
+    const counts = [
+      'hidden_size',
+      'intermediate_size',
+      'num_hidden_layers',
+      'num_attention_heads',
+      'num_key_value_heads',
+      'vocab_size',
+      'max_position_embeddings',
+      'head_dim',
+    ];
     for (const key of counts) {
-      for (const value of [0, -1, 1.5, 2 ** 40, '64', [64], true]) refuses({ [key]: value }, key, '', 'a whole number from 1 to');
+      for (const value of [0, -1, 1.5, 2 ** 40, '64', [64], true])
+        refuses({ [key]: value }, key, '', 'a whole number from 1 to');
     }
     for (const key of ['hidden_size', 'intermediate_size', 'num_hidden_layers', 'num_attention_heads', 'vocab_size']) {
       refuses({ [key]: undefined }, key, 'nothing', 'a whole number');
     }
     refuses({ num_key_value_heads: 3 }, 'num_key_value_heads', '3', 'a divisor of num_attention_heads, 4');
-    refuses({ max_position_embeddings: 2 ** 24, head_dim: 64 }, 'max_position_embeddings', '16777216', 'at most 8388608');
+    refuses(
+      { max_position_embeddings: 2 ** 24, head_dim: 64 },
+      'max_position_embeddings',
+      '16777216',
+      'at most 8388608',
+    );
     refuses({ head_dim: 15 }, 'head_dim', '15', 'an even number');
     refuses({ head_dim: undefined, hidden_size: 66 }, 'hidden_size', '66', 'a multiple of num_attention_heads');
-    refuses({ num_attention_heads: 2 ** 16, num_key_value_heads: 1, head_dim: 2 ** 10 }, 'head_dim', '1024', 'in all heads');
-    for (const value of [0, -1e-5, '1e-5', 1e39, 1e-50]) refuses({ rms_norm_eps: value }, 'rms_norm_eps', '', 'a number over 0');
-    for (const key of ['attention_bias', 'mlp_bias', 'tie_word_embeddings']) refuses({ [key]: 'no' }, key, '"no"', 'true or false');
+    refuses(
+      { num_attention_heads: 2 ** 16, num_key_value_heads: 1, head_dim: 2 ** 10 },
+      'head_dim',
+      '1024',
+      'in all heads',
+    );
+    for (const value of [0, -1e-5, '1e-5', 1e39, 1e-50])
+      refuses({ rms_norm_eps: value }, 'rms_norm_eps', '', 'a number over 0');
+    for (const key of ['attention_bias', 'mlp_bias', 'tie_word_embeddings'])
+      refuses({ [key]: 'no' }, key, '"no"', 'true or false');
     for (const key of ['bos_token_id', 'eos_token_id']) {
       for (const value of [24, -2, 0.5, '2', {}]) refuses({ [key]: value }, key, '', "an id below the vocabulary's 24");
     }
@@ -242,7 +297,12 @@ describe('values that cannot be', () => {
     const llama3 = { rope_type: 'llama3', factor: 8, low_freq_factor: 4, high_freq_factor: 4 };
     wrong(llama3, 'high_freq_factor', '4', 'over 4');
     wrong({ rope_type: 'yarn', factor: 2, beta_fast: 1, beta_slow: 2 }, 'beta_fast', '1', 'at least beta_slow, 2');
-    wrong({ rope_type: 'yarn', factor: 2, original_max_position_embeddings: 0.5 }, 'original_max_position_embeddings', '0.5', 'whole');
+    wrong(
+      { rope_type: 'yarn', factor: 2, original_max_position_embeddings: 0.5 },
+      'original_max_position_embeddings',
+      '0.5',
+      'whole',
+    );
     wrong({ partial_rotary_factor: 0.5 }, 'partial_rotary_factor', '0.5', '1');
     refuses({ rope_parameters: undefined, rope_scaling: { type: 'ntk' } }, 'rope_scaling.rope_type', 'ntk', 'linear');
   });
@@ -266,20 +326,40 @@ describe('values that cannot be', () => {
 describe('JSON', () => {
   test('duplicate keys are found wherever they stand, and only they', () => {
     const parseText = (text: string) => parseJsonObject(new TextEncoder().encode(text), WHERE);
-    for (const text of ['{"a":1,"a":2}', '{"a":{"b":[{"c":1,"c":2}]}}', '{"\\u0061":1,"a":2}', '{"":0,"":0}', '{"a\\"":1, "a\\u0022" : 2}', '{"__proto__":1,"__proto__":2}']) {
+    for (const text of [
+      '{"a":1,"a":2}',
+      '{"a":{"b":[{"c":1,"c":2}]}}',
+      '{"\\u0061":1,"a":2}',
+      '{"":0,"":0}',
+      '{"a\\"":1, "a\\u0022" : 2}',
+      '{"__proto__":1,"__proto__":2}',
+    ]) {
       assert.throws(() => parseText(text), /JSON key: found .* twice/, text);
     }
-    for (const text of ['{"a":"a","b":"a"}', '{"a":{"a":1},"b":{"a":1}}', '{"a":["a","a"]}', '{"a:":1,"a":"\\":"}', '{"x":"{\\"x\\":1","y":"\\\\"}']) {
+    for (const text of [
+      '{"a":"a","b":"a"}',
+      '{"a":{"a":1},"b":{"a":1}}',
+      '{"a":["a","a"]}',
+      '{"a:":1,"a":"\\":"}',
+      '{"x":"{\\"x\\":1","y":"\\\\"}',
+    ]) {
       assert.deepEqual(parseText(text), new Map(Object.entries(JSON.parse(text))));
     }
   });
 
   test('any object reads as JSON.parse reads it', () => {
     fc.assert(
-      fc.property(fc.dictionary(fc.string(), fc.jsonValue(), { noNullPrototype: true }), fc.nat({ max: 4 }), (object, indent) => {
-        const text = JSON.stringify(object, null, indent);
-        assert.deepEqual(parseJsonObject(new TextEncoder().encode(text), WHERE), new Map(Object.entries(JSON.parse(text))));
-      }),
+      fc.property(
+        fc.dictionary(fc.string(), fc.jsonValue(), { noNullPrototype: true }),
+        fc.nat({ max: 4 }),
+        (object, indent) => {
+          const text = JSON.stringify(object, null, indent);
+          assert.deepEqual(
+            parseJsonObject(new TextEncoder().encode(text), WHERE),
+            new Map(Object.entries(JSON.parse(text))),
+          );
+        },
+      ),
       { numRuns: 300 },
     );
   });

@@ -70,7 +70,10 @@ describe('inspect', () => {
         assert.equal(summary.memory.weights, await loadedBytes(folder));
         const { config, tensors } = tinyCheckpoint(options);
         assert.equal(summary.config.vocabSize, config.vocab_size);
-        assert.equal(summary.totals.bytes, Object.values(tensors).reduce((sum, { data }) => sum + data.byteLength, 0));
+        assert.equal(
+          summary.totals.bytes,
+          Object.values(tensors).reduce((sum, { data }) => sum + data.byteLength, 0),
+        );
       });
     });
   }
@@ -79,7 +82,10 @@ describe('inspect', () => {
     const { config, tensors } = tinyCheckpoint({ weights: 'gemm' });
     await withFolder({ 'config.json': config, ...sharded(tensors) }, async (folder) => {
       const { files, matrices } = await inspectCheckpoint(folder);
-      assert.deepEqual(files.map(({ name }) => name).sort(), ['model-00001-of-00002.safetensors', 'model-00002-of-00002.safetensors']);
+      assert.deepEqual(files.map(({ name }) => name).sort(), [
+        'model-00001-of-00002.safetensors',
+        'model-00002-of-00002.safetensors',
+      ]);
       assert.deepEqual(
         matrices.map(({ name }) => name.split('.').at(-1)),
         ['embed_tokens', ...Array.from({ length: TINY.layers }, () => LINEAR_NAMES).flat(), 'lm_head'],
@@ -124,7 +130,10 @@ describe('nibblelens inspect', () => {
       const { status, stdout, stderr } = await nibblelens(['inspect', folder]);
       assert.equal(status, 2);
       assert.equal(stdout, '');
-      assert.match(stderr, /^nibblelens[^\n]*data_offsets: found \[\d+, \d+\], expected .*model\.safetensors, tensor "[^\n]*\n$/);
+      assert.match(
+        stderr,
+        /^nibblelens[^\n]*data_offsets: found \[\d+, \d+\], expected .*model\.safetensors, tensor "[^\n]*\n$/,
+      );
     });
   });
 });

@@ -5,10 +5,22 @@ import { join } from 'node:path';
 import { describe, test } from 'node:test';
 import fc from 'fast-check';
 import { CheckpointError, DisposedError, OptionError, ShapeError } from '../../src/base/errors.js';
-import { openSafetensors, writeSafetensors, type LoadMode, type TensorToWrite } from '../../src/checkpoint/safetensors.js';
+import {
+  openSafetensors,
+  writeSafetensors,
+  type LoadMode,
+  type TensorToWrite,
+} from '../../src/checkpoint/safetensors.js';
 import { DTYPE_BITS, ELEMENT_ARRAYS, type Dtype, type ReadableDtype } from '../../src/checkpoint/tensor-info.js';
 import { native } from '../../src/native/native.js';
-import { bytesOf, safetensorsFile, withFolder, withHeader, type FileTensor, type Tensors } from '../support/tiny-checkpoint.js';
+import {
+  bytesOf,
+  safetensorsFile,
+  withFolder,
+  withHeader,
+  type FileTensor,
+  type Tensors,
+} from '../support/tiny-checkpoint.js';
 
 const MODES: readonly LoadMode[] = ['map', 'copy'];
 const READABLE = Object.keys(ELEMENT_ARRAYS) as ReadableDtype[];
@@ -19,12 +31,16 @@ const bytesNeeded = (dtype: Dtype, shape: readonly number[]): number =>
 
 /** Any tensors of dtypes that can be read, NaN and infinities among the bits. */
 const anyTensors: fc.Arbitrary<Tensors> = fc.dictionary(
-  fc.oneof(fc.string({ maxLength: 12 }), fc.constantFrom('__proto__', 'constructor', 'é\u0000"\\', '7')).filter((name) => name !== '__metadata__'),
+  fc
+    .oneof(fc.string({ maxLength: 12 }), fc.constantFrom('__proto__', 'constructor', 'é\u0000"\\', '7'))
+    .filter((name) => name !== '__metadata__'),
   fc
     .record({ dtype: fc.constantFrom(...READABLE), shape: fc.array(fc.nat({ max: 4 }), { maxLength: 4 }) })
     .chain(({ dtype, shape }) => {
       const length = bytesNeeded(dtype, shape);
-      return fc.uint8Array({ minLength: length, maxLength: length }).map((data): FileTensor => ({ dtype, shape, data }));
+      return fc
+        .uint8Array({ minLength: length, maxLength: length })
+        .map((data): FileTensor => ({ dtype, shape, data }));
     }),
   { maxKeys: 6, noNullPrototype: true },
 );
@@ -34,23 +50,27 @@ describe('reading', () => {
     await withFolder({}, async (folder) => {
       const path = join(folder, FILE);
       await fc.assert(
-        fc.asyncProperty(anyTensors, fc.dictionary(fc.string(), fc.string(), { maxKeys: 2, noNullPrototype: true }), async (tensors, metadata) => {
-          await writeFile(path, safetensorsFile(tensors, metadata));
-          for (const load of MODES) {
-            const file = await openSafetensors(path, { load });
-            assert.deepEqual([...file.tensors.keys()].sort(), Object.keys(tensors).sort());
-            assert.deepEqual([...file.metadata].sort(), Object.entries(metadata).sort());
-            for (const [name, { dtype, shape, data }] of Object.entries(tensors)) {
-              const info = file.info(name);
-              assert.deepEqual([info.dtype, info.shape, info.bytes], [dtype, shape, data.byteLength]);
-              const elements = await file.read(name);
-              assert.ok(elements instanceof ELEMENT_ARRAYS[dtype as ReadableDtype]);
-              assert.deepEqual(bytesOf(elements), bytesOf(data), `${load} ${name}`);
-              assert.deepEqual(await file.readBytes(info.offset, info.bytes), bytesOf(data));
+        fc.asyncProperty(
+          anyTensors,
+          fc.dictionary(fc.string(), fc.string(), { maxKeys: 2, noNullPrototype: true }),
+          async (tensors, metadata) => {
+            await writeFile(path, safetensorsFile(tensors, metadata));
+            for (const load of MODES) {
+              const file = await openSafetensors(path, { load });
+              assert.deepEqual([...file.tensors.keys()].sort(), Object.keys(tensors).sort());
+              assert.deepEqual([...file.metadata].sort(), Object.entries(metadata).sort());
+              for (const [name, { dtype, shape, data }] of Object.entries(tensors)) {
+                const info = file.info(name);
+                assert.deepEqual([info.dtype, info.shape, info.bytes], [dtype, shape, data.byteLength]);
+                const elements = await file.read(name);
+                assert.ok(elements instanceof ELEMENT_ARRAYS[dtype as ReadableDtype]);
+                assert.deepEqual(bytesOf(elements), bytesOf(data), `${load} ${name}`);
+                assert.deepEqual(await file.readBytes(info.offset, info.bytes), bytesOf(data));
+              }
+              await file.close();
             }
-            await file.close();
-          }
-        }),
+          },
+        ),
         { numRuns: 150 },
       );
     });
@@ -95,7 +115,11 @@ describe('reading', () => {
         assert.equal(bytes, DTYPE_BITS[dtype]);
         assert.deepEqual(await file.readBytes(offset, bytes), new Uint8Array(bytes).fill(7));
         await assert.rejects(file.read(dtype), (error) => {
-          return error instanceof CheckpointError && error.found === dtype && /model\.safetensors, tensor/.test(error.message);
+          return (
+            error instanceof CheckpointError &&
+            error.found === dtype &&
+            /model\.safetensors, tensor/.test(error.message)
+          );
         });
       }
       await file.close();
@@ -141,16 +165,40 @@ describe('reading', () => {
     if (!addon) return t.skip('the native addon is not built');
     await withFolder({ [FILE]: Uint8Array.from({ length: 5000 }, (_, i) => i) }, async (folder) => {
       const path = join(folder, FILE);
-      for (const [offset, length] of [[0, 5000], [0, 1], [4999, 1], [4096, 904], [100, 4500]]) {
+      for (const [offset, length] of [
+        [0, 5000],
+        [0, 1],
+        [4999, 1],
+        [4096, 904],
+        [100, 4500],
+      ]) {
         const bytes: Uint8Array = new Uint8Array(addon.mapFile(path, offset, length));
-        assert.deepEqual(bytes, Uint8Array.from({ length }, (_, i) => offset + i));
+        assert.deepEqual(
+          bytes,
+          Uint8Array.from({ length }, (_, i) => offset + i),
+        );
         bytes[0]++;
       }
-      assert.deepEqual(new Uint8Array(await readFile(path)), Uint8Array.from({ length: 5000 }, (_, i) => i));
-      for (const [offset, length] of [[0, 5001], [5000, 1], [1, 5000], [2 ** 53 - 1, 1], [1, 2 ** 32]]) {
+      assert.deepEqual(
+        new Uint8Array(await readFile(path)),
+        Uint8Array.from({ length: 5000 }, (_, i) => i),
+      );
+      for (const [offset, length] of [
+        [0, 5001],
+        [5000, 1],
+        [1, 5000],
+        [2 ** 53 - 1, 1],
+        [1, 2 ** 32],
+      ]) {
         assert.throws(() => addon.mapFile(path, offset, length), { code: 'ERANGE' });
       }
-      for (const [offset, length] of [[0, 0], [-1, 5], [0, 2 ** 32 + 1], [0.5, 1], [0, NaN]]) {
+      for (const [offset, length] of [
+        [0, 0],
+        [-1, 5],
+        [0, 2 ** 32 + 1],
+        [0.5, 1],
+        [0, NaN],
+      ]) {
         assert.throws(() => addon.mapFile(path, offset, length), RangeError);
       }
       assert.throws(() => addon.mapFile(`${path}.no`, 0, 1), { code: 'ENOENT' });
@@ -185,7 +233,11 @@ describe('reading', () => {
       await assert.rejects(file.read('model.norm'), (error) => {
         return error instanceof CheckpointError && /model\.norm\.weight/.test(String(error.expected));
       });
-      for (const [offset, bytes] of [[-1, 2], [0, file.length + 1], [file.length, 1]]) {
+      for (const [offset, bytes] of [
+        [-1, 2],
+        [0, file.length + 1],
+        [file.length, 1],
+      ]) {
         await assert.rejects(file.readBytes(offset, bytes), CheckpointError);
       }
       await file.close();
@@ -198,7 +250,11 @@ describe('reading', () => {
       const file = await openSafetensors(join(folder, FILE), { load: 'copy' });
       await truncate(join(folder, FILE), file.length - 100);
       await assert.rejects(file.read('a'), (error) => {
-        return error instanceof CheckpointError && error.where === join(folder, FILE) && /its end at byte/.test(String(error.found));
+        return (
+          error instanceof CheckpointError &&
+          error.where === join(folder, FILE) &&
+          /its end at byte/.test(String(error.found))
+        );
       });
       await file.close();
     });
@@ -217,10 +273,16 @@ describe('reading', () => {
 });
 
 /** A plain reading of a file: its header's text and the bytes of each tensor. */
-function parsed(file: Uint8Array): { dataOffset: number; header: string; tensors: Map<string, { entry: Record<string, unknown>; bytes: Uint8Array }> } {
+function parsed(file: Uint8Array): {
+  dataOffset: number;
+  header: string;
+  tensors: Map<string, { entry: Record<string, unknown>; bytes: Uint8Array }>;
+} {
   const length = Number(new DataView(file.buffer, file.byteOffset).getBigUint64(0, true));
   const header = new TextDecoder().decode(file.subarray(8, 8 + length));
-  const entries = Object.entries<Record<string, unknown>>(JSON.parse(header)).filter(([name]) => name !== '__metadata__');
+  const entries = Object.entries<Record<string, unknown>>(JSON.parse(header)).filter(
+    ([name]) => name !== '__metadata__',
+  );
   const data = file.subarray(8 + length);
   return {
     dataOffset: 8 + length,
@@ -280,7 +342,10 @@ describe('writing', () => {
       await assert.rejects(writeSafetensors(path, [tensor('a', 8), failing]), /made badly/);
       const controller = new AbortController();
       const aborting = { ...tensor('b', 0), data: () => (controller.abort(), new Uint8Array(8)) };
-      await assert.rejects(writeSafetensors(path, [tensor('a', 8), aborting], {}, { signal: controller.signal }), /abort/i);
+      await assert.rejects(
+        writeSafetensors(path, [tensor('a', 8), aborting], {}, { signal: controller.signal }),
+        /abort/i,
+      );
       assert.deepEqual(await readdir(folder), [FILE]);
       assert.equal(await readFile(path, 'utf8'), 'before');
     });

@@ -17,7 +17,12 @@ describe('without the native addon', () => {
     assert.match(nativeAbsence() ?? '', /NIBBLELENS_NATIVE=off/);
   });
 
-  const formats: TinyOptions[] = [{ weights: 'F32' }, { weights: 'BF16', floats: 'F16', tied: true, bias: true }, { weights: 'gemm' }, { weights: 'gemv' }];
+  const formats: TinyOptions[] = [
+    { weights: 'F32' },
+    { weights: 'BF16', floats: 'F16', tied: true, bias: true },
+    { weights: 'gemm' },
+    { weights: 'gemv' },
+  ];
   for (const options of formats) {
     test(`a checkpoint opens by plain reads, as it is in its files: ${JSON.stringify(options)}`, async () => {
       const { config, tensors } = tinyCheckpoint(options);
@@ -34,7 +39,10 @@ describe('without the native addon', () => {
         if (options.weights === 'F32') {
           for (const name of LINEAR_NAMES) {
             const { weight } = weights.layers[0][name];
-            const module = name.endsWith('gate_proj') || name.endsWith('up_proj') || name.endsWith('down_proj') ? 'mlp' : 'self_attn';
+            const module =
+              name.endsWith('gate_proj') || name.endsWith('up_proj') || name.endsWith('down_proj')
+                ? 'mlp'
+                : 'self_attn';
             assert.deepEqual(dequantize(weight), tensors[`model.layers.0.${module}.${name}.weight`].data);
           }
         }

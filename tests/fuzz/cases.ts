@@ -5,7 +5,15 @@ import { mutateJson } from './mutate-json.js';
 import { mutateProtobuf } from './mutate-protobuf.js';
 import { mutateData, mutateHeader, mutateTensors } from './mutate-safetensors.js';
 import { caseSeed, Draws } from './random.js';
-import { awqModels, models, tokenizerJsons, tokenizerModels, tokenizerSettings, twoFiles, type SeedModel } from './seeds.js';
+import {
+  awqModels,
+  models,
+  tokenizerJsons,
+  tokenizerModels,
+  tokenizerSettings,
+  twoFiles,
+  type SeedModel,
+} from './seeds.js';
 
 /** What a case mutates, and how often it has its turn in every 100 cases. */
 export const TARGETS = {
@@ -83,8 +91,13 @@ function filesOf(target: Target, draws: Draws): FolderFiles {
     case 'tokenizer settings': {
       const name = draws.pick(Object.keys(tokenizerSettings));
       const file = tokenizerSettings[name];
-      const changed = { ...tokenizerSettings, [name]: draws.once(6) ? mutateBytes(file, draws) : mutateJson(file, draws) };
-      const base: FolderFiles = draws.once(2) ? { 'tokenizer.json': tokenizerJsons[0] } : { 'tokenizer.model': tokenizerModels[0] };
+      const changed = {
+        ...tokenizerSettings,
+        [name]: draws.once(6) ? mutateBytes(file, draws) : mutateJson(file, draws),
+      };
+      const base: FolderFiles = draws.once(2)
+        ? { 'tokenizer.json': tokenizerJsons[0] }
+        : { 'tokenizer.model': tokenizerModels[0] };
       return beside({ ...base, ...changed }, draws);
     }
   }
@@ -94,7 +107,10 @@ function filesOf(target: Target, draws: Draws): FolderFiles {
 const chosen = (files: readonly Uint8Array[], draws: Draws): Uint8Array =>
   draws.once(8) ? files[files.length - 1] : draws.pick(files.slice(0, -1));
 
-const withWeights = ({ config }: SeedModel, weights: Uint8Array): FolderFiles => ({ 'config.json': config, 'model.safetensors': weights });
+const withWeights = ({ config }: SeedModel, weights: Uint8Array): FolderFiles => ({
+  'config.json': config,
+  'model.safetensors': weights,
+});
 
 /** The tokenizer, now and then beside a model (whose vocabulary is smaller), or with good settings. */
 function beside(tokenizer: FolderFiles, draws: Draws): FolderFiles {

@@ -21,8 +21,21 @@ const PLAUSIBLE: Readonly<Record<string, readonly unknown[]>> = {
   rope_parameters: [
     undefined,
     { rope_type: 'default', rope_theta: 1e30 },
-    { rope_type: 'llama3', factor: 1e-30, low_freq_factor: 1e-30, high_freq_factor: 1e30, original_max_position_embeddings: 1 },
-    { rope_type: 'yarn', rope_theta: 1.5, factor: 1, original_max_position_embeddings: 2 ** 24, truncate: false, attention_factor: 1e38 },
+    {
+      rope_type: 'llama3',
+      factor: 1e-30,
+      low_freq_factor: 1e-30,
+      high_freq_factor: 1e30,
+      original_max_position_embeddings: 1,
+    },
+    {
+      rope_type: 'yarn',
+      rope_theta: 1.5,
+      factor: 1,
+      original_max_position_embeddings: 2 ** 24,
+      truncate: false,
+      attention_factor: 1e38,
+    },
   ],
 };
 

@@ -2,7 +2,10 @@ import { mutateBytes } from './mutate-bytes.js';
 import type { Draws } from './random.js';
 
 /** JSON as a tree whose objects may hold a key twice, and whose scalars may be any text. */
-export type Tree = { kind: 'object'; entries: [key: string, value: Tree][] } | { kind: 'array'; items: Tree[] } | { kind: 'scalar'; text: string };
+export type Tree =
+  | { kind: 'object'; entries: [key: string, value: Tree][] }
+  | { kind: 'array'; items: Tree[] }
+  | { kind: 'scalar'; text: string };
 
 const scalar = (text: string): Tree => ({ kind: 'scalar', text });
 
@@ -26,12 +29,64 @@ export function textOf(tree: Tree): string {
 }
 
 const SCALARS = [
-  '0', '-0', '1', '-1', '2', '3', '7', '16', '64', '127', '255', '256', '0.5', '1e-9', '1e308', '1e999', '-1e999', '65536', '16777216', '2147483647',
-  '2147483648', '4294967296', '9007199254740991', '9007199254740993', '1e20', '18446744073709551616', 'null', 'true', 'false', 'NaN', 'Infinity',
-  '""', '"\\u0000"', '"\\ud800"', '"__proto__"', '"constructor"', '"\u2581"', '"F32"', '"F16"', '"I32"', '"U8"', '"F8_E4M3"', '"awq"', '"../x"',
+  '0',
+  '-0',
+  '1',
+  '-1',
+  '2',
+  '3',
+  '7',
+  '16',
+  '64',
+  '127',
+  '255',
+  '256',
+  '0.5',
+  '1e-9',
+  '1e308',
+  '1e999',
+  '-1e999',
+  '65536',
+  '16777216',
+  '2147483647',
+  '2147483648',
+  '4294967296',
+  '9007199254740991',
+  '9007199254740993',
+  '1e20',
+  '18446744073709551616',
+  'null',
+  'true',
+  'false',
+  'NaN',
+  'Infinity',
+  '""',
+  '"\\u0000"',
+  '"\\ud800"',
+  '"__proto__"',
+  '"constructor"',
+  '"\u2581"',
+  '"F32"',
+  '"F16"',
+  '"I32"',
+  '"U8"',
+  '"F8_E4M3"',
+  '"awq"',
+  '"../x"',
 ] as const;
 
-const KEYS = ['__proto__', 'constructor', '', 'a', 'length', '0', '__metadata__', 'type', 'toString', '\ud800'] as const;
+const KEYS = [
+  '__proto__',
+  'constructor',
+  '',
+  'a',
+  'length',
+  '0',
+  '__metadata__',
+  'type',
+  'toString',
+  '\ud800',
+] as const;
 
 /** Deeper than any recursion can follow. */
 const DEEP = 20_000;
@@ -58,12 +113,17 @@ function edit(root: Tree, draws: Draws): Tree {
       remove(holder, index);
       break;
     case 1: {
-      if (holder.kind === 'object') holder.entries.push([holder.entries[index][0], draws.once(2) ? values[index] : replacement(values[index], draws)]);
+      if (holder.kind === 'object')
+        holder.entries.push([
+          holder.entries[index][0],
+          draws.once(2) ? values[index] : replacement(values[index], draws),
+        ]);
       else holder.items.push(values[index]);
       break;
     }
     case 2: {
-      if (holder.kind === 'object') holder.entries[index][0] = draws.once(2) ? draws.pick(KEYS) : draws.pick(holder.entries)[0];
+      if (holder.kind === 'object')
+        holder.entries[index][0] = draws.once(2) ? draws.pick(KEYS) : draws.pick(holder.entries)[0];
       break;
     }
     case 3: {
@@ -130,7 +190,10 @@ function replacement(value: Tree, draws: Draws): Tree {
       return draws.once(2) ? { kind: 'array', items: [] } : { kind: 'object', entries: [] };
     case 3: {
       if (!draws.once(8)) return scalar(draws.pick(SCALARS));
-      const [open, close] = draws.pick([['[', ']'], ['{"a":', '}']]);
+      const [open, close] = draws.pick([
+        ['[', ']'],
+        ['{"a":', '}'],
+      ]);
       return scalar(`${open.repeat(DEEP)}0${close.repeat(DEEP)}`);
     }
     case 4:
@@ -146,7 +209,18 @@ function replacement(value: Tree, draws: Draws): Tree {
 function nearby(text: string, draws: Draws): string {
   const value: unknown = JSON.parse(text === 'NaN' || /e999|Infinity/.test(text) || text.length > 1000 ? '0' : text);
   if (typeof value === 'number') {
-    return String(draws.pick([value + 1, value - 1, value * 2, value / 2, -value, value * 1000, value + 0.5, 8 * Math.round(value / 8) + 8]));
+    return String(
+      draws.pick([
+        value + 1,
+        value - 1,
+        value * 2,
+        value / 2,
+        -value,
+        value * 1000,
+        value + 0.5,
+        8 * Math.round(value / 8) + 8,
+      ]),
+    );
   }
   if (typeof value !== 'string') return text;
   const at = draws.below(value.length + 1);

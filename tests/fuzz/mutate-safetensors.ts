@@ -4,7 +4,21 @@ import { mutateBytes } from './mutate-bytes.js';
 import { mutateTree, textOf, treeOf } from './mutate-json.js';
 import type { Draws } from './random.js';
 
-const HEADER_LENGTHS = [0n, 1n, 2n, 7n, 8n, 255n, 100_000_000n, 2n ** 31n, 2n ** 32n, 2n ** 53n, 2n ** 60n, 2n ** 63n, 2n ** 64n - 1n] as const;
+const HEADER_LENGTHS = [
+  0n,
+  1n,
+  2n,
+  7n,
+  8n,
+  255n,
+  100_000_000n,
+  2n ** 31n,
+  2n ** 32n,
+  2n ** 53n,
+  2n ** 60n,
+  2n ** 63n,
+  2n ** 64n - 1n,
+] as const;
 const DTYPES = Object.keys(DTYPE_BITS) as Dtype[];
 /** Bits of 16-bit floats: zeros, infinities, NaN, subnormals, the largest; of bf16 and of f16. */
 const HALVES = [0, 0x8000, 0x7c00, 0xfc00, 0x7c01, 0xffff, 1, 0x7bff, 0x7f80, 0xff80, 0x7fc0] as const;

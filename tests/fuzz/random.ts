@@ -24,4 +24,5 @@ export class Draws {
 }
 
 /** A seed for one case of a run: neighbouring numbers give unrelated draws. */
-export const caseSeed = (seed: number, index: number): number => (Math.imul(seed, 0x9e3779b1) ^ Math.imul(index + 1, 0x85ebca6b)) >>> 0;
+export const caseSeed = (seed: number, index: number): number =>
+  (Math.imul(seed, 0x9e3779b1) ^ Math.imul(index + 1, 0x85ebca6b)) >>> 0;

@@ -1,5 +1,11 @@
 import { readFileSync } from 'node:fs';
-import { sharded, tinyCheckpoint, type FolderFiles, type Tensors, type TinyOptions } from '../support/tiny-checkpoint.js';
+import {
+  sharded,
+  tinyCheckpoint,
+  type FolderFiles,
+  type Tensors,
+  type TinyOptions,
+} from '../support/tiny-checkpoint.js';
 import { sentencePieceFile, type TestPiece } from '../tokenizer/support.js';
 
 // What the mutations start from: files of every kind that the library opens, all of them good.
@@ -13,7 +19,11 @@ const ROPES: readonly object[] = [
   { rope_parameters: { rope_theta: 10_000, rope_type: 'default' } },
   { rope_parameters: undefined, rope_theta: 500_000, rope_scaling: null },
   { rope_parameters: { rope_type: 'linear', rope_theta: 10_000, factor: 4 } },
-  { rope_parameters: undefined, rope_theta: 10_000, rope_scaling: { type: 'yarn', factor: 4, original_max_position_embeddings: 32 } },
+  {
+    rope_parameters: undefined,
+    rope_theta: 10_000,
+    rope_scaling: { type: 'yarn', factor: 4, original_max_position_embeddings: 32 },
+  },
   {
     rope_parameters: {
       rope_type: 'llama3',
@@ -44,7 +54,10 @@ export const models: readonly SeedModel[] = FORMATS.map((options, i) => {
 
 export const awqModels = models.filter(({ config }) => 'quantization_config' in config);
 
-export const twoFiles = ({ config, tensors }: SeedModel): FolderFiles => ({ 'config.json': config, ...sharded(tensors) });
+export const twoFiles = ({ config, tensors }: SeedModel): FolderFiles => ({
+  'config.json': config,
+  ...sharded(tensors),
+});
 
 const story = (name: string): Uint8Array =>
   new Uint8Array(readFileSync(new URL(`../../data/storyteller-int4/${name}`, import.meta.url)));
@@ -74,7 +87,12 @@ const BYTE_LEVEL = {
   pre_tokenizer: {
     type: 'Sequence',
     pretokenizers: [
-      { type: 'Split', pattern: { Regex: "'s|\\p{L}+|\\p{N}{1,3}| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+" }, behavior: 'Isolated', invert: false },
+      {
+        type: 'Split',
+        pattern: { Regex: "'s|\\p{L}+|\\p{N}{1,3}| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)|\\s+" },
+        behavior: 'Isolated',
+        invert: false,
+      },
       { type: 'ByteLevel', add_prefix_space: false, trim_offsets: true, use_regex: false },
     ],
   },
@@ -96,9 +114,11 @@ const BYTE_LEVEL = {
 
 /** GPT-2's printable stand-ins for the 256 bytes, in some order. */
 function byteCharacters(): string[] {
-  const printable = [[0x21, 0x7e], [0xa1, 0xac], [0xae, 0xff]].flatMap(([from, to]) =>
-    Array.from({ length: to - from + 1 }, (_, i) => String.fromCharCode(from + i)),
-  );
+  const printable = [
+    [0x21, 0x7e],
+    [0xa1, 0xac],
+    [0xae, 0xff],
+  ].flatMap(([from, to]) => Array.from({ length: to - from + 1 }, (_, i) => String.fromCharCode(from + i)));
   return [...printable, ...Array.from({ length: 256 - printable.length }, (_, i) => String.fromCharCode(256 + i))];
 }
 
@@ -106,7 +126,10 @@ const PIECES: readonly TestPiece[] = [
   { text: '<unk>', type: 2 },
   { text: '<s>', type: 3 },
   { text: '</s>', type: 3 },
-  ...Array.from({ length: 256 }, (_, byte) => ({ text: `<0x${byte.toString(16).toUpperCase().padStart(2, '0')}>`, type: 6 })),
+  ...Array.from({ length: 256 }, (_, byte) => ({
+    text: `<0x${byte.toString(16).toUpperCase().padStart(2, '0')}>`,
+    type: 6,
+  })),
   ...['\u2581', 'a', 'b', '\u2581a', 'ab', '\u2581ab', 'the', '\u2581the'].map((text, i) => ({ text, score: -i })),
 ];
 
@@ -119,7 +142,11 @@ export const tokenizerJsons: readonly Uint8Array[] = [
 ];
 
 export const tokenizerModels: readonly Uint8Array[] = [
-  sentencePieceFile({ pieces: PIECES, trainer: { 3: 2, 35: 1, 40: 0, 41: 1, 42: 2, 43: -1 }, normalizer: { 3: 1, 4: 1, 5: 1 } }),
+  sentencePieceFile({
+    pieces: PIECES,
+    trainer: { 3: 2, 35: 1, 40: 0, 41: 1, 42: 2, 43: -1 },
+    normalizer: { 3: 1, 4: 1, 5: 1 },
+  }),
   story('tokenizer.model'),
 ];
 
@@ -132,7 +159,11 @@ export const tokenizerSettings: Readonly<Record<string, Uint8Array>> = {
       5: { content: '<tool>', lstrip: true, normalized: true, rstrip: true, single_word: false, special: false },
     },
   }),
-  'special_tokens_map.json': bytes({ bos_token: { content: '<s>', lstrip: false }, eos_token: '</s>', additional_special_tokens: ['<tool>'] }),
+  'special_tokens_map.json': bytes({
+    bos_token: { content: '<s>', lstrip: false },
+    eos_token: '</s>',
+    additional_special_tokens: ['<tool>'],
+  }),
   'added_tokens.json': bytes({ '<tool>': 5 }),
   'generation_config.json': bytes({ bos_token_id: 1, eos_token_id: [2, 5] }),
 };

@@ -77,7 +77,10 @@ async function useModel(model: OpenedModel, draws: Draws): Promise<Int32Array> {
 
 function useTokenizer(tokenizer: Tokenizer, draws: Draws): void {
   for (const text of [draws.pick(ODD_TEXTS), 'the <s> of </s> a <tool>\u0041']) {
-    const { ids, offsets } = tokenizer.encodeWithOffsets(text, { addSpecialTokens: draws.once(2), parseSpecial: draws.once(2) });
+    const { ids, offsets } = tokenizer.encodeWithOffsets(text, {
+      addSpecialTokens: draws.once(2),
+      parseSpecial: draws.once(2),
+    });
     if (offsets.length !== ids.length) throw new Error('not an offset for each id');
     if (!ids.every((id) => id >= 0 && id < tokenizer.vocabSize)) throw new Error('an id beyond the vocabulary');
     const whole = tokenizer.decode(ids);

@@ -121,6 +121,7 @@ describe('generate', () => {
         assert.equal(result.text, expected);
         assert.equal(result.text, result.steps.map((step) => step.text).join(''));
       }),
+      { numRuns: 100 },
     );
   });
 

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, test } from 'node:test';
 import { memory } from '@tensorflow/tfjs-core';
 import fc from 'fast-check';
-import { OptionError, ShapeError } from '../../src/base/errors.js';
+import { OptionError, ShapeError, UnknownNameError } from '../../src/base/errors.js';
 import { hookNames, type HookName } from '../../src/layers/hook-names.js';
 import { gradients } from '../../src/lens/gradients.js';
 import { logitDifference, logProbability, nextTokenLoss, type Metric } from '../../src/lens/metrics.js';
@@ -131,5 +131,7 @@ describe('gradients', () => {
     await refused(logitDifference(0, 1, { position: -5 }), OptionError);
     await refused(logitDifference(0, 1, { sequence: 1 }), OptionError);
     await refused(() => ({ value: 0, gradient: new Float32Array(3) }), ShapeError);
+    const misspelt: object = { att: 'all' };
+    await assert.rejects(gradients(decoder, ids, nextTokenLoss(), misspelt), UnknownNameError);
   });
 });

@@ -96,7 +96,16 @@ export interface TinyOptions {
 }
 
 /** Sizes that every format can hold. */
-export const TINY = { hidden: 64, ffn: 64, heads: 4, kvHeads: 2, headDim: 16, vocab: 24, layers: 2, group: 32 } as const;
+export const TINY = {
+  hidden: 64,
+  ffn: 64,
+  heads: 4,
+  kvHeads: 2,
+  headDim: 16,
+  vocab: 24,
+  layers: 2,
+  group: 32,
+} as const;
 
 /** A LLaMA of random weights: its config.json and its tensors. */
 export function tinyCheckpoint({ weights, floats = 'F32', tied = false, bias = false, seed = 1 }: TinyOptions): {
@@ -108,7 +117,14 @@ export function tinyCheckpoint({ weights, floats = 'F32', tied = false, bias = f
   const values = (count: number, scale: number) =>
     Float32Array.from({ length: count }, () => (random() + random() + random() - 1.5) * 2 * scale);
   const float = (shape: number[], scale: number, offset = 0, dtype = floats): FileTensor =>
-    floatTensor(dtype, shape, values(shape.reduce((a, b) => a * b, 1), scale).map((value) => value + offset));
+    floatTensor(
+      dtype,
+      shape,
+      values(
+        shape.reduce((a, b) => a * b, 1),
+        scale,
+      ).map((value) => value + offset),
+    );
   const tensors: Tensors = {};
   const linear = (name: string, out: number, input: number) => {
     if (isAwq) Object.assign(tensors, prefixed(`${name}.`, awqTensors(weights, randomCodes(random, out, input))));
