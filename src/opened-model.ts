@@ -25,6 +25,7 @@ import { idTokenizer } from './tokenizer/id-tokenizer.js';
 import { openTokenizer } from './tokenizer/index.js';
 import type { Tokenizer } from './tokenizer/tokenizer.js';
 
+/** How `loadModel` opens a checkpoint. */
 export interface LoadOptions {
   /**
    * 'map' (default) leaves float weights in the file and lets the system page them in; the file must not shrink while

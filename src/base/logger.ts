@@ -2,6 +2,7 @@ import { OptionError } from './errors.js';
 
 /** From quiet to talkative; a level shows itself and all before it. */
 export const LOG_LEVELS = ['silent', 'error', 'warn', 'info', 'debug'] as const;
+/** How much is logged. */
 export type LogLevel = (typeof LOG_LEVELS)[number];
 
 /** Where log lines go; replace it with `setLogger`. `fields` are machine-readable details of the message. */

@@ -8,6 +8,7 @@ import type { HookSelector } from '../lens/run-options.js';
 import type { HookName } from '../layers/hook-names.js';
 import { differenceOf } from './difference.js';
 
+/** What a comparison looks at, and how it is followed and stopped. */
 export interface CompareOptions {
   /** Points to compare. Default: all. */
   capture?: HookSelector;

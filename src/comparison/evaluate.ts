@@ -13,6 +13,7 @@ export interface Evaluable {
   run(input: Int32Array, options?: { signal?: AbortSignal }): Promise<ModelRun>;
 }
 
+/** How much text an evaluation takes, and how it is followed and stopped. */
 export interface EvaluateOptions {
   /** Tokens of a window, which a model sees alone; default: as many as every model's context holds, 512 at most. */
   windowLength?: number;

@@ -3,6 +3,7 @@ import { checkOptionNames } from '../base/options.js';
 import { freshSeed } from './sampler/random.js';
 import type { SamplerOptions } from './sampler/chain.js';
 
+/** How a text is continued. */
 export interface GenerateOptions {
   /** Most tokens to generate; default 256. */
   readonly maxTokens?: number;

@@ -4,6 +4,7 @@ import type { RunRecord } from '../model/run-record.js';
 /** Why generation ended. */
 export type StopReason = 'eos' | 'stop-string' | 'stop-id' | 'max-tokens' | 'context-full' | 'cancelled';
 
+/** A token that was likely at a step. */
 export interface Alternative {
   readonly id: number;
   /** As `tokenizer.label` writes it. */

@@ -8,6 +8,7 @@ import type { Kernel, Operand } from './kernel.js';
 
 /** The tfjs backends that have the kernels. */
 export const BACKENDS = ['cpu', 'tensorflow'] as const;
+/** A tfjs backend on which the kernels run. */
 export type BackendName = (typeof BACKENDS)[number];
 
 /** The values of a tensor, wherever they are: shared, so they are only to be read. */

@@ -50,7 +50,9 @@ export const LAYER_POINTS = [
   'hook_resid_post',
 ] as const;
 
+/** A point outside the decoder layers. */
 export type ModelPoint = (typeof MODEL_POINTS)[number];
+/** A point of a decoder layer, named without the layer. */
 export type LayerPoint = (typeof LAYER_POINTS)[number];
 /** A hook's name: a misspelt one does not compile. */
 export type HookName = ModelPoint | `blocks.${number}.${LayerPoint}`;

@@ -22,6 +22,7 @@ export interface PointTap<Point extends string> {
   visit(point: Point, tensor: Tensor): Tensor;
 }
 
+/** A tap as one decoder layer sees it. */
 export type LayerTap = PointTap<LayerPoint>;
 
 /** `tap` as decoder layer `layer` sees it. */

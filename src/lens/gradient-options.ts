@@ -2,6 +2,7 @@ import type { RunRecord } from '../model/run-record.js';
 import type { ActivationCache } from './activations.js';
 import type { HookSelector } from './run-options.js';
 
+/** What a gradient run keeps, and how it is followed and stopped. */
 export interface GradientOptions {
   /** Points whose gradients the result keeps. Default: the residual stream before each layer and after the last one. */
   at?: HookSelector;

@@ -22,7 +22,7 @@ export interface MetricPlace {
 }
 
 /**
- * The logit of token `id` minus that of `other`: how much rather the model says the one than the other, the usual
+ * The logit of token `id` minus that of `other`: how much rather the model says the one than the other. It is the usual
  * metric of activation patching (Wang et al. 2022, arXiv:2211.00593).
  */
 export function logitDifference(id: number, other: number, place: MetricPlace = {}): Metric {

@@ -13,6 +13,7 @@ export type Hook = (activation: Activation) => Float32Array | void;
 /** Hooks by point; an interface, so that the compiler's messages call it by its name. */
 export interface Hooks extends Readonly<Partial<Record<HookName, Hook>>> {}
 
+/** What a run captures and replaces, and how it is followed and stopped. */
 export interface RunOptions {
   /** Points whose values the result keeps. Default: none. */
   capture?: HookSelector;

@@ -1,6 +1,7 @@
 import { OptionError, ShapeError } from '../base/errors.js';
 import { breather } from '../base/event-loop.js';
 import { warnOnce } from '../base/logger.js';
+import type { MatrixStorage } from '../matrix/storage.js';
 import { native } from '../native/native.js';
 import { growingRotaryTable, inverseFrequencies } from '../layers/rotary-table.js';
 import type { RotaryTable } from '../ops/rope.js';
@@ -9,12 +10,12 @@ import { KVCache, type CacheShape } from './kv-cache.js';
 import type { LlamaModel } from './llama-model.js';
 import { queued } from './run-queue.js';
 import { runRecord, type RunRecord } from './run-record.js';
-import type { LlamaWeights } from './weights.js';
+import { LINEAR_NAMES, type LlamaWeights } from './weights.js';
 
 /** Rows of one native pass: enough to reuse each weight well, few enough to stop soon. */
 const FUSED_ROWS = 256;
-/** Multiply-adds that one kernel call may take so that it stays under about 40 ms: native, and TypeScript reference. */
-const CALL_WORK = { native: 4e8, reference: 1e7 };
+/** Multiply-adds of about 40 ms of one thread, the native kernels' and the TypeScript reference's. */
+const HELD_WORK = { native: 1e9, reference: 1e7 };
 
 /** One sequence to go on with. */
 export interface CacheItem {
@@ -156,19 +157,22 @@ export class ModelDecoder {
       .then(grown);
   }
 
-  /** Positions per pass, so that one kernel call stays short. */
+  /** Positions per pass, so that the event loop is never held for long. */
   get chunkRows(): number {
     if (this.fused) return FUSED_ROWS;
     return this.composedRows(1, 'last');
   }
 
-  /** Positions per composed pass of `batch` sequences: one kernel call on them stays under about 40 ms. */
+  /**
+   * Positions per composed pass of `batch` sequences: what holds the event loop, a layer or the lm_head, takes about
+   * 40 ms of one thread on them, or what it takes on one position.
+   */
   composedRows(batch: number, logits: 'all' | 'last'): number {
-    const { hiddenSize, intermediateSize, vocabSize } = this.weights.config;
-    const work = native() ? CALL_WORK.native : CALL_WORK.reference;
-    const widest = logits === 'all' ? Math.max(intermediateSize, vocabSize) : intermediateSize;
-    const rows = Math.floor(work / (batch * hiddenSize * widest));
-    if (rows < 1) warnOnce('one row of this model holds the event loop for more than 40 ms in a kernel call');
+    const { layers, lm_head } = this.weights;
+    const perLayer = layers.map((layer) => LINEAR_NAMES.reduce((sum, name) => sum + elements(layer[name].weight), 0));
+    const perRow = Math.max(...perLayer, logits === 'all' ? elements(lm_head.weight) : 0);
+    const rows = Math.floor((native() ? HELD_WORK.native : HELD_WORK.reference) / (batch * perRow));
+    if (rows < 1) warnOnce('one position of this model holds the event loop for more than 40 ms, where a pass is composed');
     return Math.min(Math.max(rows, 1), FUSED_ROWS);
   }
 
@@ -187,3 +191,5 @@ export class ModelDecoder {
     }
   }
 }
+
+const elements = ({ outFeatures, inFeatures }: MatrixStorage): number => outFeatures * inFeatures;

@@ -21,6 +21,7 @@ export interface DecoderLayerWeights {
 
 /** The linear layers of a decoder layer. */
 export const LINEAR_NAMES = ['q_proj', 'k_proj', 'v_proj', 'o_proj', 'gate_proj', 'up_proj', 'down_proj'] as const;
+/** A linear layer of a decoder layer, by its name in the checkpoint. */
 export type LinearName = (typeof LINEAR_NAMES)[number];
 
 /** All arrays of a LLaMA, with the names of its checkpoint. */

@@ -1,6 +1,7 @@
 import { Figure, figureOf, jupyterDisplay } from '../plots/figure.js';
 import { currentCell, openOutput } from './cell.js';
 
+/** How a live plot is drawn. */
 export interface LivePlotOptions {
   /** Title of the horizontal axis; default 'step'. */
   x?: string;

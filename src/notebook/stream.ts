@@ -4,6 +4,7 @@ import { viewBundle, type TextView } from './view.js';
 /** What gives text piece by piece, and as a whole when awaited, as a generation does. */
 export interface TextSource<Result> extends AsyncIterable<{ readonly text: string }>, PromiseLike<Result> {}
 
+/** How a stream of text is shown. */
 export interface StreamOptions {
   /** Shown before the text. */
   prompt?: string;

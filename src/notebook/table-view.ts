@@ -10,6 +10,7 @@ const MOST_DECIMALS = 6;
 const SMALLEST_PLAIN = 1e-3;
 const LONGEST_TEXT = 200;
 
+/** How a table is shown. */
 export interface TableOptions {
   title?: string;
   /** Rows to show at most; default 20. */

@@ -12,6 +12,7 @@ import { checkShape, checkSize, checkTensor, checkWhole, inWords } from './check
 // ⌊h / (heads / kv_heads)⌋. `attentionScores`, `softmax` and `attentionMix` one after the other give the bits of
 // `attention`. All are differentiable by their tensors, unless they read cached positions: that is a GradientError.
 
+/** What `attentionMix` reads beside its tensors. */
 export interface AttentionMixOptions {
   /** Keys and values of earlier positions, one entry per sequence; null (default) where there are none. */
   readonly past?: Past;
@@ -19,6 +20,7 @@ export interface AttentionMixOptions {
   readonly layers?: number;
 }
 
+/** What attention and its scores read beside their tensors. */
 export interface AttentionOptions extends AttentionMixOptions {
   /** Factor on q·k; default 1 / √d_head. */
   readonly scale?: number;

@@ -14,6 +14,7 @@ export interface GraphNodeLike {
   readonly hooks: readonly string[];
 }
 
+/** What `plotGraph` draws. */
 export interface GraphInput {
   readonly nodes: readonly GraphNodeLike[];
   /** Draws only nodes with a named point that begins so, such as "blocks.2."; default: all. */

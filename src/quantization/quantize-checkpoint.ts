@@ -12,6 +12,7 @@ import { writeFolder } from './output-folder.js';
 import { quantizeMatrix } from './quantize-matrix.js';
 import { QuantizationResult, type QuantizationRecord, type QuantizedMatrix } from './result.js';
 
+/** How a checkpoint is quantised. */
 export interface QuantizeOptions {
   /** 'rtn' (default): round to nearest; see `quantizeRtn`. */
   method?: 'rtn';

@@ -7,6 +7,7 @@ import { tokenizerFromJson } from './from-tokenizer-json.js';
 import { readSettings, readTokenizerFile } from './settings.js';
 import type { Tokenizer } from './tokenizer.js';
 
+/** How a tokenizer is opened. */
 export interface OpenTokenizerOptions {
   /** Which file to take where both are there; `tokenizer.json` by default. */
   prefer?: 'tokenizer.json' | 'tokenizer.model';

@@ -25,17 +25,20 @@ export interface Tokenizer {
   id(token: string): number | undefined;
 }
 
+/** How text is turned into ids. */
 export interface EncodeOptions {
   addSpecialTokens?: boolean;
   parseSpecial?: boolean;
 }
 
+/** Ids with the places in the text that they stand for. */
 export interface EncodedText {
   ids: Int32Array;
   /** [start, end) per id; empty ([n, n]) for ids that were added, such as BOS. */
   offsets: [number, number][];
 }
 
+/** Text of ids that come one at a time, in whole characters. */
 export interface TokenStream {
   /** Text that has become certain with this id; may be empty. */
   push(id: number): string;

@@ -30,6 +30,12 @@ function excerpt(code, line, column, around = AROUND) {
 /** A message's types, where they are so long that what it says is lost in them. */
 const withShortTypes = (text) => text.replace(/'([^']{100,})'/g, (_, type) => `'${type.slice(0, 60)}…'`);
 
+/** A line as lines of at most 92 characters, cut between words; JupyterLab would cut within them. */
+function wrapped(line) {
+  const [indent] = /^ */.exec(line);
+  return (line.match(/\S.{0,91}(?=\s|$)|\S+/g) ?? ['']).map((part) => indent + part);
+}
+
 /** Cells and modules that ran, by which stack traces are read. */
 class Failures {
   /** Name in the trace → code and its positions. */
@@ -53,8 +59,8 @@ class Failures {
     let shown = 0;
     for (const { file, line, column, texts } of messages) {
       const [text, ...reasons] = texts.map(withShortTypes);
-      traceback.push(`${RED}TypeScript${PLAIN} ${file ? `${file}, ` : ''}line ${line}: ${text}`);
-      traceback.push(...reasons);
+      const [first, ...rest] = wrapped(`TypeScript ${file ? `${file}, ` : ''}line ${line}: ${text}`);
+      traceback.push(first.replace('TypeScript', `${RED}TypeScript${PLAIN}`), ...rest, ...reasons.flatMap(wrapped));
       if (!file && line !== shown) traceback.push(...excerpt(code, line, column, around));
       shown = file ? shown : line;
     }
