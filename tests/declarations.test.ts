@@ -34,6 +34,7 @@ const RIGHT: Record<string, string> = {
 
 const WRONG: Record<string, string> = {
   'a hook that is not there': `model.run('x', { capture: ['blocks.3.attn.hook_patern'] });`,
+  'a hook to call that is not there': `model.run('x', { hooks: { 'blocks.0.hook_mlp_ot': ({ values }: nl.Activation) => values } });`,
   'a hook of the wrong type': `model.run('x', { hooks: { 'blocks.0.hook_mlp_out': () => 'text' } });`,
   'a hook without its layer': `run.activations.get('attn.hook_pattern');`,
   'a member that is not there': `model.genrate('x');`,

@@ -368,18 +368,21 @@ describe('an open checkpoint', () => {
       await withFolder(bothWays({ weights })[1], async (folder) => {
         for (const name of await readdir(folder)) await chmod(join(folder, name), 0o444);
         await chmod(folder, 0o555);
-        const before = await state(folder);
-        for (const load of ['map', 'copy'] as const) {
-          const model = await loadModel(folder, { load });
-          await model.generate(Int32Array.of(1, 2, 3), { maxTokens: 2, temperature: 0 });
-          const { storage } = model.weight(0, 'q_proj');
-          // Even what should not be written to is the process's own.
-          if (storage.kind === 'packed') storage.codes[0] ^= 1;
-          else storage.values[0] = 0;
-          model.dispose();
+        try {
+          const before = await state(folder);
+          for (const load of ['map', 'copy'] as const) {
+            const model = await loadModel(folder, { load });
+            await model.generate(Int32Array.of(1, 2, 3), { maxTokens: 2, temperature: 0 });
+            const { storage } = model.weight(0, 'q_proj');
+            // Even what should not be written to is the process's own.
+            if (storage.kind === 'packed') storage.codes[0] ^= 1;
+            else storage.values[0] = 0;
+            model.dispose();
+          }
+          assert.deepEqual(await state(folder), before);
+        } finally {
+          await chmod(folder, 0o755);
         }
-        assert.deepEqual(await state(folder), before);
-        await chmod(folder, 0o755);
       });
     }
   });

@@ -1,12 +1,14 @@
+import assert from 'node:assert/strict';
 import { spawn, type ChildProcess } from 'node:child_process';
 import { createHmac, randomUUID } from 'node:crypto';
 import { once } from 'node:events';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer, type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
+import { stripVTControlCharacters } from 'node:util';
 import { Dealer, Request, Subscriber } from 'zeromq';
 
 // A client of Jupyter's protocol of its own, written after the protocol's description and not after the kernel.
@@ -15,13 +17,14 @@ const SPEC = fileURLToPath(new URL('../../jupyter/kernels/nibblelens/', import.m
 const DELIMITER = '<IDS|MSG>';
 const START_MS = 30_000;
 
+/** Why tests of the kernel are skipped here, or false. */
+export const skip = existsSync(new URL('../../dist/index.js', import.meta.url)) ? false : 'dist is not built';
+
 type Content = Record<string, unknown>;
 
 export interface Message {
   type: string;
   content: Content;
-  /** `performance.now()` at its arrival. */
-  at: number;
 }
 
 /** All that a kernel said of one request, from its busy to its idle. */
@@ -29,12 +32,9 @@ export interface Exchange {
   reply: Content;
   /** Messages on iopub, in order. */
   published: Message[];
-  /** Milliseconds from the request to the later of reply and idle. */
-  ms: number;
 }
 
 interface Pending {
-  sent: number;
   reply?: Content;
   published: Message[];
   idle: boolean;
@@ -60,6 +60,7 @@ export class Kernel {
   readonly #key = randomUUID();
   readonly #session = randomUUID();
   readonly #pending = new Map<string, Pending>();
+  readonly #awaited: { type: string; hear(message: Message): void }[] = [];
   readonly #shell = new Dealer({ linger: 0 });
   readonly #control = new Dealer({ linger: 0 });
   readonly #iopub = new Subscriber({ linger: 0 });
@@ -126,7 +127,11 @@ export class Kernel {
   }
 
   #take(type: string, id: string, content: Content): void {
-    const message = { type, content, at: performance.now() };
+    const message = { type, content };
+    for (const one of this.#awaited.filter((other) => other.type === type)) {
+      this.#awaited.splice(this.#awaited.indexOf(one), 1);
+      one.hear(message);
+    }
     const pending = this.#pending.get(id);
     if (!pending) {
       this.late.push(message);
@@ -137,15 +142,15 @@ export class Kernel {
     if (type === 'status' && content['execution_state'] === 'idle') pending.idle = true;
     if (!pending.idle || !pending.reply) return;
     this.#pending.delete(id);
-    const { reply, published, sent } = pending;
-    pending.done({ reply, published, ms: message.at - sent });
+    const { reply, published } = pending;
+    pending.done({ reply, published });
   }
 
   /** Sends a request and waits for its reply and its idle, in whichever order they come. */
   request(type: string, content: Content = {}, channel: 'shell' | 'control' = 'shell'): Promise<Exchange> {
     const id = this.#send(type, content, channel);
     return new Promise((done, fail) => {
-      this.#pending.set(id, { sent: performance.now(), published: [], idle: false, done, fail });
+      this.#pending.set(id, { published: [], idle: false, done, fail });
     });
   }
 
@@ -175,17 +180,34 @@ export class Kernel {
     });
   }
 
+  /** Runs a cell that must succeed; gives its last value as text. */
+  async value(code: string): Promise<string | undefined> {
+    const exchange = await this.execute(code);
+    assert.equal(exchange.reply['status'], 'ok', `${code}\n${exchange.reply['status'] === 'error' ? traceback(exchange) : ''}`);
+    return resultText(exchange);
+  }
+
+  /** Runs a cell that must fail. */
+  async failure(code: string): Promise<Exchange> {
+    const exchange = await this.execute(code);
+    assert.equal(exchange.reply['status'], 'error', code);
+    return exchange;
+  }
+
+  /** The next message of a type, whatever it is about. */
+  heard(type: string): Promise<Message> {
+    return new Promise((hear) => this.#awaited.push({ type, hear }));
+  }
+
   /** The stop button. */
   interrupt(): Promise<Exchange> {
     return this.request('interrupt_request', {}, 'control');
   }
 
-  /** Milliseconds until the heartbeat answers. */
-  async heartbeat(): Promise<number> {
-    const sent = performance.now();
+  /** Sends a heartbeat and waits for its echo. */
+  async heartbeat(): Promise<void> {
     await this.#heartbeat.send('beat');
     await this.#heartbeat.receive();
-    return performance.now() - sent;
   }
 
   /** Ends the kernel as a server does, and gives its exit status. */
@@ -213,3 +235,10 @@ export function resultText({ published }: Exchange): string | undefined {
   const data = published.find(({ type }) => type === 'execute_result')?.content['data'];
   return (data as Record<string, string> | undefined)?.['text/plain'];
 }
+
+/** The kinds of messages in order, with the state in place of 'status'. */
+export const types = ({ published }: Exchange): string[] =>
+  published.map(({ type, content }) => (type === 'status' ? String(content['execution_state']) : type));
+
+/** An error's traceback as plain text. */
+export const traceback = ({ reply }: Exchange): string => stripVTControlCharacters((reply['traceback'] as string[]).join('\n'));

@@ -54,14 +54,23 @@ function changedOptions() {
   };
 }
 
-/** Notebooks in a folder where this package is not installed find it, and its tables, all the same. */
+/** Packages that cells import along with this one. */
+const COMPANIONS = ['arquero', '@tensorflow/tfjs-core'];
+
+/** Whether a cell can import this from any folder: this package, an entry of it, or a companion. */
+const isEverywhere = (id) => id === PACKAGE.name || id.startsWith(`${PACKAGE.name}/`) || COMPANIONS.includes(id);
+
+/** The types of what cells can import though it is not installed where the notebook is. */
 function ownPackages() {
   const here = createRequire(join(process.cwd(), 'cell.js'));
   const own = createRequire(join(ROOT, 'package.json'));
   const paths = {};
-  for (const name of [PACKAGE.name, 'arquero']) {
+  for (const [entry, { types }] of Object.entries(PACKAGE.exports)) {
+    if (types && !canResolve(here, PACKAGE.name)) paths[entry.replace('.', PACKAGE.name)] = [join(ROOT, types)];
+  }
+  for (const name of COMPANIONS) {
     if (canResolve(here, name)) continue;
-    const folder = name === PACKAGE.name ? ROOT : own.resolve.paths(name).map((base) => join(base, name)).find(existsSync);
+    const folder = own.resolve.paths(name).map((base) => join(base, name)).find(existsSync);
     if (folder) paths[name] = [join(folder, require(join(folder, 'package.json')).types)];
   }
   return Object.keys(paths).length > 0 ? { paths } : {};
@@ -182,4 +191,4 @@ function positions(steps, linesBefore) {
   };
 }
 
-module.exports = { Compiler, PACKAGE, ROOT, ts };
+module.exports = { Compiler, PACKAGE, ROOT, isEverywhere, ts };

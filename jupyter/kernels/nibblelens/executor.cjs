@@ -2,7 +2,7 @@
 const Module = require('node:module');
 const { dirname, extname, join, normalize } = require('node:path');
 const vm = require('node:vm');
-const { PACKAGE, ROOT } = require('./compiler.cjs');
+const { ROOT, isEverywhere } = require('./compiler.cjs');
 const { afterFailure } = require('./declarations.cjs');
 const { STOPS } = require('./transforms.cjs');
 
@@ -61,8 +61,7 @@ class Executor {
       try {
         return this.#guarded(() => require(id));
       } catch (error) {
-        const isOwn = id === PACKAGE.name || id === 'arquero';
-        if (isOwn && error.code === 'MODULE_NOT_FOUND') return this.#guarded(() => fromPackage(id));
+        if (isEverywhere(id) && error.code === 'MODULE_NOT_FOUND') return this.#guarded(() => fromPackage(id));
         throw error;
       }
     };
