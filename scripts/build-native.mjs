@@ -16,8 +16,8 @@ const SOURCES = join(ROOT, 'src', 'native', 'cpp');
 const TESTS = join(ROOT, 'tests', 'native', 'cpp');
 const OUTPUT = join(ROOT, 'build', 'native');
 const ADDON = join(OUTPUT, 'nibblelens.node');
-/** A fetched compiler builds a C++ library of its own first. */
-const COMPILE_MS = 300_000;
+/** A fetched compiler builds a C++ library of its own first: a minute of two free cores. */
+const COMPILE_MS = 600_000;
 const RUN_MS = 120_000;
 const JOBS = 2;
 

@@ -24,7 +24,8 @@ async function main([first, ...rest]) {
   const folder = named ? resolve(first) : IS_CLONE ? join(ROOT, 'notebooks') : process.cwd();
   const options = named || first === undefined ? rest : [first, ...rest];
   const found = statSync(folder, { throwIfNoEntry: false });
-  if (!found?.isDirectory()) return fail(`folder: found ${found ? 'the file' : 'nothing at'} ${folder}, expected a folder`, 2);
+  if (!found?.isDirectory())
+    return fail(`folder: found ${found ? 'the file' : 'nothing at'} ${folder}, expected a folder`, 2);
 
   if (!process.env.JUPYTER) {
     const { ok, reason } = await ensureVenv({ log: console.log, again: true });
@@ -54,7 +55,9 @@ function open(folder, options) {
   const child = spawn(command, args, { stdio: 'inherit', env: { ...process.env, ...env } });
   process.on('SIGINT', () => {}).on('SIGTERM', () => child.kill('SIGTERM'));
   return new Promise((done) => {
-    child.on('error', (error) => done(fail(`JupyterLab cannot be opened: ${command} does not start (${error.message})`, 1)));
+    child.on('error', (error) =>
+      done(fail(`JupyterLab cannot be opened: ${command} does not start (${error.message})`, 1)),
+    );
     child.on('exit', (code) => done(code ?? 1));
   });
 }

@@ -1,7 +1,16 @@
 // npm run notebooks [-- --out FOLDER --jobs N --save WORD…]: runs notebooks from top to bottom and makes pages of them;
 // those that are named by their path, or whose names hold one of the words, or all.
 import './setup/node-version.mjs';
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, realpathSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  realpathSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { basename, dirname, join, resolve } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -31,7 +40,13 @@ export async function runNotebook(file, { out = PAGES, save = false } = {}) {
     const page = join(out, `${name}.html`);
     if (problem) return { ok: false, page, seconds: secondsSince(started), reason: problem };
     mkdirSync(out, { recursive: true });
-    const { reason } = await nbconvert(join(work, `${name}.ipynb`), ['--to', 'html', ...PAGE_OPTIONS, '--output-dir', out]);
+    const { reason } = await nbconvert(join(work, `${name}.ipynb`), [
+      '--to',
+      'html',
+      ...PAGE_OPTIONS,
+      '--output-dir',
+      out,
+    ]);
     if (save && !reason) writeFileSync(file, withShortArrays(readFileSync(join(work, `${name}.ipynb`), 'utf8')));
     return { ok: !reason, page, seconds: secondsSince(started), reason };
   } finally {
@@ -78,7 +93,9 @@ function problemOf(file) {
   for (const [i, { execution_count: count, outputs }] of code.entries()) {
     const where = `code cell ${i + 1} of ${code.length}`;
     if (count === null) return `${where} was not run`;
-    const told = outputs.filter(({ name }) => name === 'stderr').map(({ text }) => stripVTControlCharacters(text.join('')));
+    const told = outputs
+      .filter(({ name }) => name === 'stderr')
+      .map(({ text }) => stripVTControlCharacters(text.join('')));
     const [stray] = STRAY.exec(told.join('')) ?? [];
     if (stray !== undefined) return `${where}: ${stray}`;
   }
@@ -112,7 +129,9 @@ const notebooksIn = (folder) =>
 function chosen(words) {
   const files = words.filter((word) => word.endsWith('.ipynb') && existsSync(word)).map((file) => resolve(file));
   const others = words.filter((word) => !files.includes(resolve(word)));
-  const named = notebooksIn(NOTEBOOKS).filter((file) => words.length === 0 || others.some((word) => basename(file).includes(word)));
+  const named = notebooksIn(NOTEBOOKS).filter(
+    (file) => words.length === 0 || others.some((word) => basename(file).includes(word)),
+  );
   return [...new Set([...files, ...named])];
 }
 
@@ -131,8 +150,10 @@ async function main() {
     },
   });
   const jobs = Number(values.jobs);
-  if (!Number.isInteger(jobs) || jobs < 1) return refuse(`--jobs: found ${values.jobs}, expected a whole number from 1`);
-  if (chosen(positionals).length === 0) return refuse(`notebooks: found none for ${positionals.join(' ')} in ${NOTEBOOKS}`);
+  if (!Number.isInteger(jobs) || jobs < 1)
+    return refuse(`--jobs: found ${values.jobs}, expected a whole number from 1`);
+  if (chosen(positionals).length === 0)
+    return refuse(`notebooks: found none for ${positionals.join(' ')} in ${NOTEBOOKS}`);
   const { setUp } = await import('./setup.mjs');
   if (!(await setUp())) return 1;
   const reason = await obstacle();
@@ -144,7 +165,7 @@ async function main() {
   const count = waiting.length;
   let failed = 0;
   const work = async () => {
-    for (let file; (file = waiting.shift()); ) {
+    for (let file; (file = waiting.shift());) {
       const result = await runNotebook(file, { out: resolve(values.out), save: values.save });
       if (!result.ok) failed++;
       report(file, result);

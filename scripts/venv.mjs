@@ -32,7 +32,8 @@ export async function ensureVenv({ log = () => {}, again = false } = {}) {
     return { ok: true, created: false };
   }
   const stamp = readStamp();
-  if (!again && stamp.startsWith('failed: ')) return { ok: false, created: false, reason: stamp.slice('failed: '.length) };
+  if (!again && stamp.startsWith('failed: '))
+    return { ok: false, created: false, reason: stamp.slice('failed: '.length) };
   try {
     const reason = await make(log);
     mkdirSync(FOLDER, { recursive: true });
@@ -91,7 +92,7 @@ async function findPython() {
   return null;
 }
 
-/** The modules behind `jupyter lab` and `jupyter nbconvert`; the commands themselves break when their folder is moved. */
+/** The modules behind `jupyter lab` and `jupyter nbconvert`, whose own commands break when their folder is moved. */
 const MODULES = { lab: 'jupyterlab', nbconvert: 'nbconvert' };
 
 /**

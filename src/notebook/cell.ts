@@ -25,7 +25,10 @@ export function interruptSignal(): AbortSignal {
 }
 
 /** An output that can be replaced in place, in a cell, or by `print` where there is none. */
-export function openOutput(first: () => MimeBundle, print: (bundle: MimeBundle) => void): (next: () => MimeBundle) => void {
+export function openOutput(
+  first: () => MimeBundle,
+  print: (bundle: MimeBundle) => void,
+): (next: () => MimeBundle) => void {
   const cell = currentCell();
   if (cell === null) {
     print(first());

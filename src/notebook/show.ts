@@ -6,12 +6,12 @@ import { bundleOf, type FigureLike } from './mime-bundle.js';
 import type { TableOptions } from './table-view.js';
 import { viewBundle } from './view.js';
 
-/** A figure, a table, a text, or anything with a method `[Symbol.for('Jupyter.display')]()` that gives a MIME bundle. */
+/** A figure, a table, a text, or anything with a method `[jupyterDisplay]()` that gives a MIME bundle. */
 export type Showable = FigureLike | TableLike | { [jupyterDisplay](): MimeBundle } | string;
 
 /**
- * Shows a value in an output of its own; the function returned replaces it there. Outside a notebook its text is printed.
- * `title` and `rows` are for tables.
+ * Shows a value in an output of its own; the function returned replaces it there. Outside a notebook its text is
+ * printed. `title` and `rows` are for tables.
  */
 export function show(value: Showable, options: TableOptions = {}): (next: Showable) => void {
   const first = bundle(value, options);

@@ -30,7 +30,10 @@ export async function stream<Result>(source: TextSource<Result>, options: Stream
     ...(growing ? {} : { note: summary(pieces, performance.now() - started, signal.aborted) }),
   });
   if (!inCell) process.stdout.write(prompt ?? '');
-  const update = openOutput(() => viewBundle(view(true)), () => undefined);
+  const update = openOutput(
+    () => viewBundle(view(true)),
+    () => undefined,
+  );
   try {
     for await (const piece of source) {
       pieces++;

@@ -43,7 +43,9 @@ export function columnText(values: readonly unknown[]): { number: boolean; cells
   const numbers = values.filter(isNumber);
   const number = numbers.length > 0 && values.every((value) => isNumber(value) || isMissing(value));
   const decimals = number ? decimalsOf(numbers.map(Number)) : 0;
-  const cells = values.map((value) => (isMissing(value) ? '' : number ? numberText(value, decimals) : valueText(value)));
+  const cells = values.map((value) =>
+    isMissing(value) ? '' : number ? numberText(value, decimals) : valueText(value),
+  );
   return { number, cells };
 }
 

@@ -161,7 +161,14 @@ export class Kernel {
 
   #send(type: string, content: Content, channel: 'shell' | 'control'): string {
     const id = randomUUID();
-    const header = { msg_id: id, session: this.#session, username: 'tester', date: new Date().toISOString(), msg_type: type, version: '5.3' };
+    const header = {
+      msg_id: id,
+      session: this.#session,
+      username: 'tester',
+      date: new Date().toISOString(),
+      msg_type: type,
+      version: '5.3',
+    };
     const parts = [JSON.stringify(header), '{}', '{}', JSON.stringify(content)];
     const socket = channel === 'shell' ? this.#shell : this.#control;
     void socket.send([DELIMITER, this.#sign(parts), ...parts]);
@@ -183,7 +190,11 @@ export class Kernel {
   /** Runs a cell that must succeed; gives its last value as text. */
   async value(code: string): Promise<string | undefined> {
     const exchange = await this.execute(code);
-    assert.equal(exchange.reply['status'], 'ok', `${code}\n${exchange.reply['status'] === 'error' ? traceback(exchange) : ''}`);
+    assert.equal(
+      exchange.reply['status'],
+      'ok',
+      `${code}\n${exchange.reply['status'] === 'error' ? traceback(exchange) : ''}`,
+    );
     return resultText(exchange);
   }
 
@@ -241,4 +252,5 @@ export const types = ({ published }: Exchange): string[] =>
   published.map(({ type, content }) => (type === 'status' ? String(content['execution_state']) : type));
 
 /** An error's traceback as plain text. */
-export const traceback = ({ reply }: Exchange): string => stripVTControlCharacters((reply['traceback'] as string[]).join('\n'));
+export const traceback = ({ reply }: Exchange): string =>
+  stripVTControlCharacters((reply['traceback'] as string[]).join('\n'));

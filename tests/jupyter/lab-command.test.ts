@@ -36,7 +36,10 @@ describe('npm run lab', () => {
   }
 
   test('refuses a folder that is none', () => {
-    assert.deepEqual(only(lab(['nowhere'])), { status: 2, stderr: `folder: found nothing at ${join(work, 'nowhere')}, expected a folder\n` });
+    assert.deepEqual(only(lab(['nowhere'])), {
+      status: 2,
+      stderr: `folder: found nothing at ${join(work, 'nowhere')}, expected a folder\n`,
+    });
     const file = join(root, 'package.json');
     assert.deepEqual(only(lab([file])), { status: 2, stderr: `folder: found the file ${file}, expected a folder\n` });
   });
@@ -45,7 +48,10 @@ describe('npm run lab', () => {
     for (let time = 0; time < 2; time++) {
       const { status, stderr } = lab(['.'], { PATH: join(work, 'empty') });
       assert.equal(status, 1);
-      assert.match(stderr, /^JupyterLab cannot be opened: no Python 3\.10 or later was found; install Python 3\.10 or later with venv and pip and run this again, or set JUPYTER [^\n]+\n$/);
+      assert.match(
+        stderr,
+        /^JupyterLab cannot be opened: no Python 3\.10 or later was found; install Python 3\.10 or later with venv and pip and run this again, or set JUPYTER [^\n]+\n$/,
+      );
     }
   });
 
@@ -74,11 +80,20 @@ describe('npm run lab', () => {
         PATH: `${dirname(process.execPath)}:${process.env['PATH'] ?? ''}`,
       });
       assert.equal(status, 1);
-      assert.match(stderr, new RegExp(`^[^\\n]*the Jupyter server could not be started because port ${port} is not available\\.\\n$`));
+      assert.match(
+        stderr,
+        new RegExp(`^[^\\n]*the Jupyter server could not be started because port ${port} is not available\\.\\n$`),
+      );
     } finally {
       server.close();
     }
   });
 });
 
-const only = ({ status, stderr }: { status: number | null; stderr: string }): { status: number | null; stderr: string } => ({ status, stderr });
+const only = ({
+  status,
+  stderr,
+}: {
+  status: number | null;
+  stderr: string;
+}): { status: number | null; stderr: string } => ({ status, stderr });

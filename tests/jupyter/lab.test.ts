@@ -7,7 +7,12 @@ import { pathToFileURL } from 'node:url';
 import { chromium, type Browser, type Locator, type Page } from 'playwright-core';
 import { Lab, scripts, writeNotebook, type LabPage } from './lab.js';
 
-const places = [process.env['CHROMIUM_PATH'] ?? '', '/usr/bin/chromium', '/usr/bin/chromium-browser', '/usr/bin/google-chrome'];
+const places = [
+  process.env['CHROMIUM_PATH'] ?? '',
+  '/usr/bin/chromium',
+  '/usr/bin/chromium-browser',
+  '/usr/bin/google-chrome',
+];
 const executablePath = places.find((path) => existsSync(path));
 const { ensurePageScripts, jupyter, runNotebook } = await scripts();
 
@@ -45,7 +50,10 @@ async function colours(page: Page, part: Locator): Promise<Map<string, number>> 
     const image = new Image();
     image.src = `data:image/png;base64,${data}`;
     await image.decode();
-    const context = Object.assign(document.createElement('canvas'), { width: image.width, height: image.height }).getContext('2d');
+    const context = Object.assign(document.createElement('canvas'), {
+      width: image.width,
+      height: image.height,
+    }).getContext('2d');
     context.drawImage(image, 0, 0);
     const pixels = context.getImageData(0, 0, image.width, image.height).data;
     const found: Record<string, number> = {};
@@ -86,7 +94,14 @@ async function checkDrawn(page: Page, outputOf: (cell: number) => Locator): Prom
   const table = outputOf(TABLE).locator('.nl-table');
   await table.waitFor({ timeout: 30_000 });
   assert.equal(await table.locator('.nl-title').textContent(), 'Tokens');
-  assert.deepEqual(await table.locator('th, td').allTextContents(), ['token', 'p', 'Once', '0.50', ' upon', '\u22120.25']);
+  assert.deepEqual(await table.locator('th, td').allTextContents(), [
+    'token',
+    'p',
+    'Once',
+    '0.50',
+    ' upon',
+    '\u22120.25',
+  ]);
 }
 
 describe('notebooks in a browser', { skip: obstacle() }, () => {
@@ -99,7 +114,10 @@ describe('notebooks in a browser', { skip: obstacle() }, () => {
     assert.equal(await ensurePageScripts(), null);
     writeNotebook(join(folder, 'live.ipynb'), LIVE);
     writeNotebook(join(folder, 'exported.ipynb'), CELLS);
-    [browser, lab] = await Promise.all([chromium.launch({ executablePath, args: ['--no-sandbox'] }), Lab.start(folder)]);
+    [browser, lab] = await Promise.all([
+      chromium.launch({ executablePath, args: ['--no-sandbox'] }),
+      Lab.start(folder),
+    ]);
     live = await lab.open(browser, 'live.ipynb');
   });
   after(async () => {
@@ -126,7 +144,10 @@ describe('notebooks in a browser', { skip: obstacle() }, () => {
     await live.idle();
     assert.ok(ms < 4000, `${ms} ms`);
     await live.start(HOLD + 2);
-    await live.cell(HOLD + 2).locator('.jp-OutputArea-output', { hasText: 'true' }).waitFor({ timeout: 10_000 });
+    await live
+      .cell(HOLD + 2)
+      .locator('.jp-OutputArea-output', { hasText: 'true' })
+      .waitFor({ timeout: 10_000 });
   });
 
   test('Tab completes', async () => {
@@ -147,7 +168,10 @@ describe('notebooks in a browser', { skip: obstacle() }, () => {
     await live.page.waitForTimeout(300);
     await live.idle();
     await live.start(HOLD + 2);
-    await live.cell(HOLD + 2).locator('.jp-OutputArea-output', { hasText: `Cannot find name 'n'` }).waitFor({ timeout: 20_000 });
+    await live
+      .cell(HOLD + 2)
+      .locator('.jp-OutputArea-output', { hasText: `Cannot find name 'n'` })
+      .waitFor({ timeout: 20_000 });
   });
 
   test('a saved notebook shows them all where there is no kernel and no trust in it', async () => {
@@ -178,7 +202,10 @@ describe('notebooks in a browser', { skip: obstacle() }, () => {
     await checkDrawn(page, (cell) => page.locator('.jp-Cell').nth(cell).locator('.jp-OutputArea-output'));
     assert.deepEqual(await page.locator('math mi, math mo').allTextContents(), ['e', '−', 't', '/', 'τ']);
     assert.deepEqual(errors, []);
-    assert.deepEqual(asked.filter((url) => !/^(data|blob):/.test(url) && url !== pathToFileURL(file).href), []);
+    assert.deepEqual(
+      asked.filter((url) => !/^(data|blob):/.test(url) && url !== pathToFileURL(file).href),
+      [],
+    );
     assert.doesNotMatch(readFileSync(file, 'utf8'), /<(script|link|img|iframe)\b[^>]*\b(src|href)=["']?(https?:)?\/\//);
     await context.close();
   });

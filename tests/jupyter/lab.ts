@@ -73,21 +73,30 @@ export class Lab {
       '--ServerApp.port=0',
       `--IdentityProvider.token=${token}`,
       '--LabApp.expose_app_in_browser=True',
-      ...(kernels ? [] : ['--KernelSpecManager.allowed_kernelspecs=none', '--KernelSpecManager.ensure_native_kernel=False']),
+      ...(kernels
+        ? []
+        : ['--KernelSpecManager.allowed_kernelspecs=none', '--KernelSpecManager.ensure_native_kernel=False']),
       folder,
     ]);
     if (found === null) throw new Error('no JupyterLab');
     const own = Object.fromEntries(
-      ['JUPYTER_CONFIG_DIR', 'JUPYTER_DATA_DIR', 'JUPYTER_RUNTIME_DIR', 'JUPYTERLAB_SETTINGS_DIR', 'JUPYTERLAB_WORKSPACES_DIR'].map(
-        (name) => [name, join(home, name)],
-      ),
+      [
+        'JUPYTER_CONFIG_DIR',
+        'JUPYTER_DATA_DIR',
+        'JUPYTER_RUNTIME_DIR',
+        'JUPYTERLAB_SETTINGS_DIR',
+        'JUPYTERLAB_WORKSPACES_DIR',
+      ].map((name) => [name, join(home, name)]),
     );
     for (const [name, settings] of Object.entries(SETTINGS)) {
       const file = join(own['JUPYTERLAB_SETTINGS_DIR'], '@jupyterlab', `${name}.jupyterlab-settings`);
       mkdirSync(dirname(file), { recursive: true });
       writeFileSync(file, JSON.stringify(settings));
     }
-    const child = spawn(found.command, found.args, { env: { ...process.env, ...found.env, ...own }, stdio: ['ignore', 'ignore', 'pipe'] });
+    const child = spawn(found.command, found.args, {
+      env: { ...process.env, ...found.env, ...own },
+      stdio: ['ignore', 'ignore', 'pipe'],
+    });
     const address = await new Promise<string>((resolve, reject) => {
       let log = '';
       child.on('exit', () => reject(new Error(`JupyterLab ended:\n${log}`)));
@@ -139,7 +148,10 @@ export class LabPage {
   /** Runs one of JupyterLab's commands to its end. */
   async command(id: string, args: object = {}): Promise<void> {
     await this.page.waitForFunction(() => Boolean(window.jupyterapp?.shell.currentWidget), null, { timeout: 30_000 });
-    await this.page.evaluate(async ([name, options]) => void (await window.jupyterapp.commands.execute(name, options)), [id, args] as const);
+    await this.page.evaluate(
+      async ([name, options]) => void (await window.jupyterapp.commands.execute(name, options)),
+      [id, args] as const,
+    );
   }
 
   /** Waits until the kernel has nothing to do. */
@@ -179,7 +191,10 @@ export class LabPage {
 
   /** Whether JupyterLab trusts a cell to run scripts of its own. */
   async trusted(cell: number): Promise<boolean> {
-    return this.page.evaluate((index) => window.jupyterapp.shell.currentWidget.content.widgets[index].model.trusted, cell);
+    return this.page.evaluate(
+      (index) => window.jupyterapp.shell.currentWidget.content.widgets[index].model.trusted,
+      cell,
+    );
   }
 
   async save(): Promise<void> {

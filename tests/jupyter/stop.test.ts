@@ -48,7 +48,9 @@ describe('output and the stop button', { skip }, () => {
 
     test('arrives while a loop holds the thread, with busy and the prompt before it', async () => {
       const flag = join(folder, 'heard');
-      const cell = kernel.execute(`import { existsSync } from 'node:fs'; console.log('a'); console.log('b'); while (!existsSync(${JSON.stringify(flag)}));`);
+      const cell = kernel.execute(
+        `import { existsSync } from 'node:fs'; console.log('a'); console.log('b'); while (!existsSync(${JSON.stringify(flag)}));`,
+      );
       assert.deepEqual((await kernel.heard('stream')).content, { name: 'stdout', text: 'a\nb\n' });
       writeFileSync(flag, '');
       assert.deepEqual(types(await cell), ['busy', 'execute_input', 'stream', 'idle']);
@@ -58,7 +60,10 @@ describe('output and the stop button', { skip }, () => {
       kernel.late.length = 0;
       await kernel.execute(`void setTimeout(() => console.log('afterwards'), 200);`);
       await kernel.heard('stream');
-      assert.deepEqual(kernel.late.map(({ content }) => content['text']), ['afterwards\n']);
+      assert.deepEqual(
+        kernel.late.map(({ content }) => content['text']),
+        ['afterwards\n'],
+      );
     });
 
     test('in place is replaced, at most about 20 times a second, and ends with the last state', async () => {
@@ -70,7 +75,9 @@ performance.now() - started`);
       assert.ok(updates.length > 1 && updates.length < most, `${updates.length} updates, at most ${most}`);
       const { data } = updates.at(-1)?.content as { data: Record<string, string> };
       assert.equal(data['text/plain'], '100');
-      const ids = exchange.published.map(({ content }) => (content['transient'] as { display_id?: string } | undefined)?.display_id).filter(Boolean);
+      const ids = exchange.published
+        .map(({ content }) => (content['transient'] as { display_id?: string } | undefined)?.display_id)
+        .filter(Boolean);
       assert.equal(new Set(ids).size, 1);
     });
   });
@@ -103,7 +110,9 @@ console.log('go'); await new Promise((go) => interruptSignal().addEventListener(
     test('ends a generation in the midst, whose text so far is kept', async (t) => {
       await kernel.value('const model = await loadModel(bundled.storytellerInt4);');
       const options = `{ maxTokens: 1_000_000, contextOverflow: 'slide', seed: 1 }`;
-      const { ms } = await stopped(`import { stream } from 'nibblelens'; console.log('go'); const story = await stream(model.generate('Once', ${options}));`);
+      const { ms } = await stopped(
+        `import { stream } from 'nibblelens'; console.log('go'); const story = await stream(model.generate('Once', ${options}));`,
+      );
       t.diagnostic(`${Math.round(ms)} ms`);
       assert.equal(await kernel.value('story.stopReason'), `'cancelled'`);
       assert.equal(await kernel.value('story.text.length > 0'), 'true');
@@ -113,7 +122,10 @@ console.log('go'); await new Promise((go) => interruptSignal().addEventListener(
       const all = [`console.log('go'); while (true);`, '2', '3'].map((code) => kernel.execute(code));
       await kernel.heard('stream');
       await kernel.interrupt();
-      assert.deepEqual((await Promise.all(all)).map(({ reply }) => reply['status']), ['error', 'aborted', 'aborted']);
+      assert.deepEqual(
+        (await Promise.all(all)).map(({ reply }) => reply['status']),
+        ['error', 'aborted', 'aborted'],
+      );
       assert.equal(await kernel.value('4'), '4');
     });
 

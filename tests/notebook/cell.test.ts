@@ -25,7 +25,10 @@ class RecordingCell {
 }
 
 /** A source of pieces that ends early when aborted, as a generation does. */
-function source(pieces: readonly string[], signal?: AbortSignal): AsyncIterable<{ text: string }> & PromiseLike<string> {
+function source(
+  pieces: readonly string[],
+  signal?: AbortSignal,
+): AsyncIterable<{ text: string }> & PromiseLike<string> {
   let made = '';
   const iterate = async function* (): AsyncGenerator<{ text: string }> {
     for (const text of pieces) {
@@ -53,15 +56,27 @@ describe('in a cell', () => {
     const other = show('other');
     other('changed');
     assert.equal(cell.shown.length, 2);
-    assert.deepEqual(cell.updated.map(({ id }) => id), cell.shown.map(({ id }) => id));
+    assert.deepEqual(
+      cell.updated.map(({ id }) => id),
+      cell.shown.map(({ id }) => id),
+    );
     assert.notEqual(cell.shown[0].id, cell.shown[1].id);
-    assert.deepEqual(cell.shown[0].bundle, { [VIEW_MIME]: { kind: 'text', text: 'first', growing: false }, 'text/plain': 'first' });
+    assert.deepEqual(cell.shown[0].bundle, {
+      [VIEW_MIME]: { kind: 'text', text: 'first', growing: false },
+      'text/plain': 'first',
+    });
   });
 
   test('show keeps its options for what replaces the first', () => {
     const replace = show(table({ a: [1, 2] }), { title: 'T', rows: 1 });
     replace(table({ a: [1, 2, 3] }));
-    assert.deepEqual(views().map((view) => [Reflect.get(Object(view), 'title'), Reflect.get(Object(view), 'more')]), [['T', 1], ['T', 2]]);
+    assert.deepEqual(
+      views().map((view) => [Reflect.get(Object(view), 'title'), Reflect.get(Object(view), 'more')]),
+      [
+        ['T', 1],
+        ['T', 2],
+      ],
+    );
   });
 
   test('show at the end of a cell is not itself shown', () => {
@@ -78,12 +93,15 @@ describe('in a cell', () => {
     assert.equal(await stream(source([' upon', ' a']), { prompt: 'Once' }), ' upon a');
     assert.equal(cell.shown.length, 1);
     const all = views() as { prompt: string; text: string; growing: boolean; note?: string }[];
-    assert.deepEqual(all.map(({ prompt, text, growing }) => [prompt, text, growing]), [
-      ['Once', '', true],
-      ['Once', ' upon', true],
-      ['Once', ' upon a', true],
-      ['Once', ' upon a', false],
-    ]);
+    assert.deepEqual(
+      all.map(({ prompt, text, growing }) => [prompt, text, growing]),
+      [
+        ['Once', '', true],
+        ['Once', ' upon', true],
+        ['Once', ' upon a', true],
+        ['Once', ' upon a', false],
+      ],
+    );
     assert.match(all[3].note ?? '', /^2 steps in \d\.\d\d s · \S+ per second$/);
   });
 
@@ -101,7 +119,13 @@ describe('in a cell', () => {
   });
 
   test('stream ends its text where the source fails', async () => {
-    const failing = { async *[Symbol.asyncIterator]() { yield { text: 'a' }; throw new RangeError('no'); }, then: () => assert.fail() };
+    const failing = {
+      async *[Symbol.asyncIterator]() {
+        yield { text: 'a' };
+        throw new RangeError('no');
+      },
+      then: () => assert.fail(),
+    };
     await assert.rejects(stream(failing as never), RangeError);
     assert.equal((views().at(-1) as { growing: boolean }).growing, false);
   });
@@ -124,10 +148,13 @@ describe('in a cell', () => {
     plot.add({ train: 0.25 });
     assert.deepEqual([cell.shown.length, cell.updated.length], [1, 3]);
     const { data } = plot.figure().toJSON();
-    assert.deepEqual(data.map((line) => [Reflect.get(line, 'name'), Reflect.get(line, 'x'), Reflect.get(line, 'y')]), [
-      ['train', [0, 10, 11], [1, 0.5, 0.25]],
-      ['test', [0], [2]],
-    ]);
+    assert.deepEqual(
+      data.map((line) => [Reflect.get(line, 'name'), Reflect.get(line, 'x'), Reflect.get(line, 'y')]),
+      [
+        ['train', [0, 10, 11], [1, 0.5, 0.25]],
+        ['test', [0], [2]],
+      ],
+    );
   });
 
   test('the stop signal is the cell’s', () => {

@@ -22,7 +22,20 @@ test('outside a notebook texts and tables are printed, and what only moves is si
   `);
   assert.equal(
     stdout,
-    ['a text', 'another', 'Numbers', 'a', '─', '1', '2', '[figure] A figure', '[figure] Loss', 'Once upon a', 'whole false', ''].join('\n'),
+    [
+      'a text',
+      'another',
+      'Numbers',
+      'a',
+      '─',
+      '1',
+      '2',
+      '[figure] A figure',
+      '[figure] Loss',
+      'Once upon a',
+      'whole false',
+      '',
+    ].join('\n'),
   );
   assert.equal(stderr, '');
 });

@@ -70,7 +70,10 @@ function ownPackages() {
   }
   for (const name of COMPANIONS) {
     if (canResolve(here, name)) continue;
-    const folder = own.resolve.paths(name).map((base) => join(base, name)).find(existsSync);
+    const folder = own.resolve
+      .paths(name)
+      .map((base) => join(base, name))
+      .find(existsSync);
     if (folder) paths[name] = [join(folder, require(join(folder, 'package.json')).types)];
   }
   return Object.keys(paths).length > 0 ? { paths } : {};
@@ -95,16 +98,22 @@ function awaits(code) {
   const file = ts.createSourceFile('cell.ts', `export {};${code}`, ts.ScriptTarget.ES2022, true);
   const visit = (node) => {
     if (ts.isFunctionLike(node) || ts.isClassLike(node)) return false;
-    return ts.isAwaitExpression(node) || (ts.isForOfStatement(node) && Boolean(node.awaitModifier)) || node.forEachChild(visit);
+    return (
+      ts.isAwaitExpression(node) ||
+      (ts.isForOfStatement(node) && Boolean(node.awaitModifier)) ||
+      node.forEachChild(visit)
+    );
   };
   return Boolean(file.forEachChild(visit));
 }
 
 /** By these the compiler first sets all names that a cell declares to undefined. */
-const INITIAL = /(?<=^Object\.defineProperty\(exports, "__esModule", \{ value: true \}\);\n)(?:(?:exports\.[^\s=]+ = )+void 0;\n)+/m;
+const INITIAL =
+  /(?<=^Object\.defineProperty\(exports, "__esModule", \{ value: true \}\);\n)(?:(?:exports\.[^\s=]+ = )+void 0;\n)+/m;
 const ES_MODULE = /^Object\.defineProperty\(exports, "__esModule", \{ value: true \}\);$/m;
 /** The compiler defines an imported name once and for all, but here a later cell may give it to something else. */
-const IMPORTED = /^Object\.defineProperty\(exports, "(.+)", \{ enumerable: true, get: function \(\) \{ return (.+); \} \}\);$/gm;
+const IMPORTED =
+  /^Object\.defineProperty\(exports, "(.+)", \{ enumerable: true, get: function \(\) \{ return (.+); \} \}\);$/gm;
 
 /** What is changed in a cell's JavaScript, without moving its lines. */
 function corrected(output) {
@@ -112,7 +121,10 @@ function corrected(output) {
   return {
     names: initial.match(/(?<=exports\.)[^\s=]+/g) ?? [],
     // Without the initial undefined, a variable keeps its value where the cell that declares it anew fails before that.
-    output: output.replace(INITIAL, initial.replace(/[^\n]/g, '')).replace(ES_MODULE, '').replace(IMPORTED, 'exports.$1 = $2;'),
+    output: output
+      .replace(INITIAL, initial.replace(/[^\n]/g, ''))
+      .replace(ES_MODULE, '')
+      .replace(IMPORTED, 'exports.$1 = $2;'),
   };
 }
 
@@ -125,15 +137,25 @@ class Compiler {
   #converter = createConverter({ isJS: false, isBrowser: false });
 
   /**
-   * Compiles one cell. `diagnostics` is not empty where it does not compile: `{ file, line, column, texts }`, with `file`
-   * where it is not the cell. Else `output` is the CommonJS to run, `names` what it declares, `declarations` what the
-   * cells after it see, and `modules` the files beside the notebook that it imports and that are new or have changed.
-   * `position` leads from a line and column of the JavaScript to those of the TypeScript; all are counted from 1.
+   * Compiles one cell. `diagnostics` is not empty where it does not compile: `{ file, line, column, texts }`, with
+   * `file` where it is not the cell. Else `output` is the CommonJS to run, `names` what it declares, `declarations` what
+   * the cells after it see, and `modules` the files beside the notebook that it imports and that are new or have
+   * changed. `position` leads from a line and column of the JavaScript to those of the TypeScript, all counted from 1.
    */
   compile(declarations, cell) {
     const code = withoutExports(cell);
-    const { output = '', declOutput, diagnostics, sideOutputs, lastExpressionVar } = this.#converter.convert(declarations, code);
-    const modules = (sideOutputs ?? []).map(({ path, data }) => ({ path, output: data, position: positions(maps.get(data), 0) }));
+    const {
+      output = '',
+      declOutput,
+      diagnostics,
+      sideOutputs,
+      lastExpressionVar,
+    } = this.#converter.convert(declarations, code);
+    const modules = (sideOutputs ?? []).map(({ path, data }) => ({
+      path,
+      output: data,
+      position: positions(maps.get(data), 0),
+    }));
     const position = positions(maps.get(output) ?? [], LINES_BEFORE);
     maps.clear();
     return {

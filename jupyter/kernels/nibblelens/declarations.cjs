@@ -11,7 +11,8 @@ function valueNames(statement) {
     const named = namedBindings && ts.isNamedImports(namedBindings) ? namedBindings.elements : [namedBindings];
     return [name, ...named.map((element) => element?.name)].filter(Boolean).map(({ text }) => text);
   }
-  const declaresValue = ts.isClassDeclaration(statement) || ts.isEnumDeclaration(statement) || ts.isFunctionDeclaration(statement);
+  const declaresValue =
+    ts.isClassDeclaration(statement) || ts.isEnumDeclaration(statement) || ts.isFunctionDeclaration(statement);
   return declaresValue && statement.name ? [statement.name.text] : [];
 }
 
@@ -37,8 +38,12 @@ function afterFailure(before, after, unchanged) {
   const isUnchanged = (name) => unchanged.includes(name);
   return [
     ...statementsOf(after).map((statement) => filtered(statement, (name) => !isUnchanged(name))),
-    ...statementsOf(before).filter((statement) => valueNames(statement).some(isUnchanged)).map((statement) => filtered(statement, isUnchanged)),
-  ].filter(Boolean).join('\n');
+    ...statementsOf(before)
+      .filter((statement) => valueNames(statement).some(isUnchanged))
+      .map((statement) => filtered(statement, isUnchanged)),
+  ]
+    .filter(Boolean)
+    .join('\n');
 }
 
 module.exports = { afterFailure };

@@ -33,7 +33,8 @@ class Executor {
     return {
       /** Runs the cell until its first top-level await; gives undefined or the promise of its end. */
       start: () => {
-        const wrapped = `(${compiled.awaits ? 'async ' : ''}function (exports, require, ${STOPS}) { ${compiled.output}\n})`;
+        const start = `(${compiled.awaits ? 'async ' : ''}function (exports, require, ${STOPS}) { `;
+        const wrapped = `${start}${compiled.output}\n})`;
         const cell = new vm.Script(wrapped, { filename: name }).runInThisContext();
         return cell(this.#values, this.#require, this.#stops);
       },
@@ -47,7 +48,9 @@ class Executor {
       end: (ok) => {
         const { names, declarations } = compiled;
         const isUnchanged = (name) => this.#values[name] === before[name];
-        this.declarations = ok ? declarations : afterFailure(this.declarations, declarations, names.filter(isUnchanged));
+        this.declarations = ok
+          ? declarations
+          : afterFailure(this.declarations, declarations, names.filter(isUnchanged));
       },
     };
   }

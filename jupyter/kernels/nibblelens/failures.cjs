@@ -21,7 +21,9 @@ function excerpt(code, line, column, around = AROUND) {
   const shown = [];
   for (let i = first; i <= last; i++) {
     const number = String(i).padStart(width);
-    shown.push(i === line ? `${RED}>${PLAIN} ${number} | ${lines[i - 1]}` : `  ${number} | ${DIM}${lines[i - 1]}${PLAIN}`);
+    shown.push(
+      i === line ? `${RED}>${PLAIN} ${number} | ${lines[i - 1]}` : `  ${number} | ${DIM}${lines[i - 1]}${PLAIN}`,
+    );
     if (i === line && column) shown.push(`  ${' '.repeat(width)} | ${' '.repeat(column - 1)}${RED}^${PLAIN}`);
   }
   return shown;
@@ -101,10 +103,13 @@ class Failures {
     lines.push(...frames.map((frame) => `${DIM}${frame}${PLAIN}`));
     const inner = (one) => {
       if (!(one instanceof Error)) return [inspect(one)];
-      return one === error || seen.includes(one) ? [`${one.name}: ${one.message}`] : this.#traceback(one, [...seen, error]);
+      return one === error || seen.includes(one)
+        ? [`${one.name}: ${one.message}`]
+        : this.#traceback(one, [...seen, error]);
     };
     if (error.cause !== undefined) lines.push('', 'caused by', ...inner(error.cause));
-    for (const one of error instanceof AggregateError ? error.errors : []) lines.push('', 'one of several', ...inner(one));
+    for (const one of error instanceof AggregateError ? error.errors : [])
+      lines.push('', 'one of several', ...inner(one));
     return lines;
   }
 
@@ -114,14 +119,18 @@ class Failures {
     const found = path && this.#modules.get(normalize(path))?.(Number(line), Number(column));
     if (!found) return frame;
     const source = [path.replace(/\.js$/, '.ts'), path.replace(/\.js$/, '.tsx'), path].find(existsSync);
-    return frame.replace(PLACE, (place) => place.replace(path, source).replace(/\d+:\d+/, `${found.line}:${found.column}`));
+    return frame.replace(PLACE, (place) =>
+      place.replace(path, source).replace(/\d+:\d+/, `${found.line}:${found.column}`),
+    );
   }
 }
 
 /** The frames of a stack, without those of the kernel and of Node around and between the cell's. */
 function framesOf(error) {
   const isKernels = (line) => line.includes(__dirname);
-  const lines = String(error.stack ?? '').split('\n').filter((line) => /^\s+at /.test(line));
+  const lines = String(error.stack ?? '')
+    .split('\n')
+    .filter((line) => /^\s+at /.test(line));
   const outer = lines.slice(lines.findIndex((line) => !isKernels(line)));
   const end = outer.findIndex(isKernels);
   return (end < 0 ? outer : outer.slice(0, end)).filter((line) => !/\(?node:(vm|internal)[/:)]?/.test(line));

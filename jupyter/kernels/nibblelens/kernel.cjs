@@ -2,14 +2,15 @@
 // The kernel's requests, and its cells, which run one at a time in the order of their requests.
 //
 // Ending a loop by the stop button drops what is pending in JavaScript's job queue, the kernel's own promises included.
-// So nothing here waits on a promise of the kernel's own: each step is a plain call, made by a message or by the cell's end.
+// So nothing here waits on a promise of the kernel's own: each step is a plain call, made by a message or by the cell's
+// end.
 const { join } = require('node:path');
 const { pathToFileURL } = require('node:url');
 const { inspect } = require('node:util');
 const { Cell } = require('./cell.cjs');
 const { Failures, interrupted } = require('./failures.cjs');
 const { changeProcess, exit } = require('./process.cjs');
-const { PONG, PRINTED, RUN, guarded } = require('./shared.cjs');
+const { GUARDED, PONG, PRINTED, RUN, guarded } = require('./shared.cjs');
 const { PROTOCOL } = require('./wire.cjs');
 
 /** Where a library finds the running cell: `{ signal, show(id, bundle), update(id, bundle) }`. */
@@ -56,6 +57,7 @@ class Kernel {
     const { Executor } = require('./executor.cjs');
     this.tslab = require('tslab/dist/jupyter.js');
     this.versions = { own: PACKAGE.version, typescript: ts.version };
+    this.Compiler = Compiler;
     this.compiler = new Compiler();
     this.executor = new Executor((work) => guarded(this.#shared, work), this.#stops);
     import(pathToFileURL(join(ROOT, 'dist', 'notebook', 'mime-bundle.js')).href).then(
@@ -69,6 +71,8 @@ class Kernel {
     request: ({ message, received }) => this.#serve(message, received),
     interrupt: () => this.interrupt(),
     terminated: () => {
+      // What was ended in the compiler's midst leaves it in an unknown state, and its guard up.
+      if (Atomics.exchange(this.#shared, GUARDED, 0) === 1) this.compiler = new this.Compiler();
       if (this.#cell?.state === 'running') this.#finish(this.#cell, interrupted());
       else if (this.#cell?.state === 'ending') this.#end(this.#cell, interrupted());
     },
@@ -120,10 +124,18 @@ class Kernel {
     const answer = this.#answers[type];
     if (!answer) return;
     this.#status(message, 'busy');
-    this.#send('shell', message, type.replace('_request', '_reply'), answer(message.content));
+    this.#send('shell', message, type.replace('_request', '_reply'), this.#answered(answer, message.content));
     this.#status(message, 'idle');
     // A question answered while a cell runs must not look like the cell's end.
     if (this.#current) this.#status(this.#cell.message, 'busy');
+  }
+
+  #answered(answer, content) {
+    try {
+      return answer(content);
+    } catch (error) {
+      return { status: 'error', ...this.#failures.ofThrown(error) };
+    }
   }
 
   #stops = {
@@ -153,8 +165,16 @@ class Kernel {
       },
     }),
     complete_request: ({ code, cursor_pos: cursor }) => {
-      const { start, end, candidates } = this.#ask((declarations) => this.compiler.complete(declarations, code, unitsOf(code, cursor)));
-      return { status: 'ok', matches: candidates, cursor_start: pointsOf(code, start), cursor_end: pointsOf(code, end), metadata: {} };
+      const { start, end, candidates } = this.#ask((declarations) =>
+        this.compiler.complete(declarations, code, unitsOf(code, cursor)),
+      );
+      return {
+        status: 'ok',
+        matches: candidates,
+        cursor_start: pointsOf(code, start),
+        cursor_end: pointsOf(code, end),
+        metadata: {},
+      };
     },
     inspect_request: ({ code, cursor_pos: cursor }) => {
       const text = this.#ask((declarations) => this.compiler.inspect(declarations, code, unitsOf(code, cursor)));
@@ -214,7 +234,10 @@ class Kernel {
       return;
     }
     if (ended) {
-      ended.then(() => this.#succeed(cell), (error) => this.#finish(cell, this.#failures.ofThrown(error)));
+      ended.then(
+        () => this.#succeed(cell),
+        (error) => this.#finish(cell, this.#failures.ofThrown(error)),
+      );
     } else {
       this.#succeed(cell);
     }
@@ -278,10 +301,13 @@ class Kernel {
     }
     this.#publish(cell.message, 'error', failure);
     const stops = cell.message.content.stop_on_error !== false;
-    setTimeout(() => {
-      if (stops) this.#abortBefore = Date.now();
-      this.#reply(cell, { status: 'error', ...failure });
-    }, stops ? ABORT_MS : 0);
+    setTimeout(
+      () => {
+        if (stops) this.#abortBefore = Date.now();
+        this.#reply(cell, { status: 'error', ...failure });
+      },
+      stops ? ABORT_MS : 0,
+    );
   }
 
   #reply({ message, count }, content) {

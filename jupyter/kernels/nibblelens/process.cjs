@@ -17,8 +17,10 @@ function standardInput() {
   const stream = new Readable({ read: () => {} });
   const { on } = stream;
   for (const method of READING) stream[method] = noInput;
-  stream.on = stream.addListener = stream.once = (event, listener) =>
-    READING_EVENTS.includes(event) ? noInput() : on.call(stream, event, listener);
+  stream.on =
+    stream.addListener =
+    stream.once =
+      (event, listener) => (READING_EVENTS.includes(event) ? noInput() : on.call(stream, event, listener));
   return stream;
 }
 

@@ -9,7 +9,7 @@ const { pack, unpack } = require('./wire.cjs');
 
 /** How long the main thread may stay blocked after a stop before what it runs is ended. */
 const PATIENCE_MS = 400;
-/** The same while it loads a module or compiles, which is left broken then, but better than a stop that does nothing. */
+/** The same while it loads a module or compiles: ended half-way these are lost, but a stop must do something. */
 const GUARD_MS = 5000;
 const PING_MS = 50;
 /** From a shutdown request to the end of a process that does not end by itself. */
@@ -21,8 +21,8 @@ const PARENT_POLL_MS = 1000;
 
 const { connection, shared } = workerData;
 const { key } = connection;
-const address = (name) =>
-  `${connection.transport}://${connection.ip}${connection.transport === 'ipc' ? '-' : ':'}${connection[`${name}_port`]}`;
+const separator = connection.transport === 'ipc' ? '-' : ':';
+const address = (name) => `${connection.transport}://${connection.ip}${separator}${connection[`${name}_port`]}`;
 
 /** A socket takes one send at a time: the rest wait here. */
 class Outlet {
@@ -38,7 +38,7 @@ class Outlet {
     this.#waiting.push(frames);
     if (this.#sending) return;
     this.#sending = true;
-    for (let next; (next = this.#waiting.shift()); ) {
+    for (let next; (next = this.#waiting.shift());) {
       // A client that has gone is no reason to stop: what was meant for it is dropped.
       await this.socket.send(next).catch(() => undefined);
     }

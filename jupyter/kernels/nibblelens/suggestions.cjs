@@ -28,7 +28,8 @@ function textGivenTo({ parent }) {
 function expectedTexts(checker, node) {
   const numbers = node.text.match(/\d+/g) ?? [];
   const { parent } = node;
-  if (!ts.isPropertyAssignment(parent) || parent.name !== node) return textsOf(checker.getContextualType(node), numbers);
+  if (!ts.isPropertyAssignment(parent) || parent.name !== node)
+    return textsOf(checker.getContextualType(node), numbers);
   const contextual = checker.getContextualType(parent.parent);
   if (!contextual) return [];
   const type = checker.getNonNullableType(contextual);

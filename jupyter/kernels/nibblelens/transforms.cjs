@@ -44,7 +44,7 @@ const lateNames = (checker) => (context) => (file) => {
   const { factory } = context;
   const late = (name) => factory.createPropertyAccessExpression(factory.createIdentifier('exports'), name.text);
 
-  /** Whether the cell itself declares this at its top level, as a variable or, `within` other functions, as a function. */
+  /** Whether the cell declares this at its top level, as a variable or, seen from `within` functions, as a function. */
   const isLate = (symbol, within) => {
     if (!symbol || file.locals.get(symbol.escapedName) !== symbol) return false;
     const [declaration] = symbol.declarations;
@@ -59,20 +59,25 @@ const lateNames = (checker) => (context) => (file) => {
       if (ts.isShorthandPropertyAssignment(node)) {
         const symbol = checker.getShorthandAssignmentValueSymbol(node);
         if (!isLate(symbol, within) && !symbol?.declarations?.some(isOfEarlierCell)) return node;
-        const initial = node.objectAssignmentInitializer && ts.visitNode(node.objectAssignmentInitializer, inside(within));
+        const initial =
+          node.objectAssignmentInitializer && ts.visitNode(node.objectAssignmentInitializer, inside(within));
         const value = initial ? factory.createAssignment(late(node.name), initial) : late(node.name);
         return factory.createPropertyAssignment(node.name.text, value);
       }
       if (!ts.isIdentifier(node)) return ts.visitEachChild(node, deeper(node), context);
       const isDeclared = node.parent.name === node;
-      return !isDeclared && isLate(checker.getSymbolAtLocation(node), within) ? ts.setTextRange(late(node), node) : node;
+      return !isDeclared && isLate(checker.getSymbolAtLocation(node), within)
+        ? ts.setTextRange(late(node), node)
+        : node;
     };
   };
 
   // A function can be called before its declaration, and so before the compiler's own `exports.f = f`.
   const functions = file.statements
     .filter((statement) => ts.isFunctionDeclaration(statement) && statement.name && statement.body)
-    .map(({ name }) => factory.createExpressionStatement(factory.createAssignment(late(name), factory.createIdentifier(name.text))));
+    .map(({ name }) =>
+      factory.createExpressionStatement(factory.createAssignment(late(name), factory.createIdentifier(name.text))),
+    );
   const { statements } = ts.visitEachChild(file, inside([]), context);
   return factory.updateSourceFile(file, [...functions, ...statements]);
 };
@@ -81,7 +86,9 @@ const lateNames = (checker) => (context) => (file) => {
 function isOfTopLevelStatement(declaration, file) {
   let node = declaration;
   while (ts.isBindingElement(node) || ts.isBindingPattern(node)) node = node.parent;
-  return ts.isVariableDeclaration(node) && ts.isVariableStatement(node.parent.parent) && node.parent.parent.parent === file;
+  return (
+    ts.isVariableDeclaration(node) && ts.isVariableStatement(node.parent.parent) && node.parent.parent.parent === file
+  );
 }
 
 /** `await x` → `await $stops.await(x)`, and likewise `for await`, so that a stopped cell ends at its next await. */

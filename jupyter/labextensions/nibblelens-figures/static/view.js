@@ -13,12 +13,24 @@
   const typographic = (number) => number.replace(/-(?=[\d.I])/g, '\u2212');
 
   function table({ title, columns, rows, more }) {
-    const cell = (tag, i, text) => element(tag, columns[i].number ? 'nl-number' : '', columns[i].number ? typographic(text) : text);
-    const head = element('tr', '', ...columns.map(({ name }, i) => element('th', columns[i].number ? 'nl-number' : '', name)));
+    const cell = (tag, i, text) =>
+      element(tag, columns[i].number ? 'nl-number' : '', columns[i].number ? typographic(text) : text);
+    const head = element(
+      'tr',
+      '',
+      ...columns.map(({ name }, i) => element('th', columns[i].number ? 'nl-number' : '', name)),
+    );
     const body = rows.map((row) => element('tr', '', ...row.map((text, i) => cell('td', i, text))));
     const drawn = element('table', '', element('thead', '', head), element('tbody', '', ...body));
-    const rest = more > 0 && element('div', 'nl-note', `${more.toLocaleString('en')} more ${more === 1 ? 'row' : 'rows'}`);
-    return element('div', 'nl-table', title && element('div', 'nl-title', title), element('div', 'nl-scroll', drawn), rest || '');
+    const rest =
+      more > 0 && element('div', 'nl-note', `${more.toLocaleString('en')} more ${more === 1 ? 'row' : 'rows'}`);
+    return element(
+      'div',
+      'nl-table',
+      title && element('div', 'nl-title', title),
+      element('div', 'nl-scroll', drawn),
+      rest || '',
+    );
   }
 
   function text({ prompt, text, growing, note }) {
@@ -38,7 +50,14 @@
     track.setAttribute('aria-valuemax', total);
     track.setAttribute('aria-valuenow', done);
     const count = element('span', 'nl-count', `${done.toLocaleString('en')} / ${total.toLocaleString('en')}`);
-    const drawn = element('div', 'nl-progress', element('span', 'nl-label', label), track, count, note && element('span', 'nl-note', note));
+    const drawn = element(
+      'div',
+      'nl-progress',
+      element('span', 'nl-label', label),
+      track,
+      count,
+      note && element('span', 'nl-note', note),
+    );
     if (share === 1) drawn.classList.add('nl-complete');
     return drawn;
   }
