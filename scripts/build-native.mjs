@@ -127,7 +127,10 @@ async function build(log, strict, again) {
   if (!compiler) {
     // Without a compiler an addon built of these sources, by whichever, is as good as can be.
     if (found !== null && found.split(' ')[0] === (await stampOf([SOURCES], null)).split(' ')[0]) return UP_TO_DATE;
-    if (again || !existsSync(noCompilerFile)) compiler = await fetchCompiler({ log });
+    if (again || !existsSync(noCompilerFile)) {
+      compiler = await fetchCompiler({ log });
+      await rm(noCompilerFile, { force: true });
+    }
     if (!compiler) {
       await mkdir(OUTPUT, { recursive: true });
       await writeFile(noCompilerFile, '');

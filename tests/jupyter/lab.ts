@@ -13,6 +13,7 @@ export interface JupyterCommand {
 
 interface Scripts {
   jupyter(args: readonly string[]): JupyterCommand | null;
+  PAGE_OPTIONS: readonly string[];
   ensurePageScripts(): Promise<string | null>;
   runNotebook(file: string, options: { out: string }): Promise<{ ok: boolean; page: string; reason?: string }>;
 }
@@ -73,6 +74,7 @@ export class Lab {
       '--ServerApp.port=0',
       `--IdentityProvider.token=${token}`,
       '--LabApp.expose_app_in_browser=True',
+      '--ServerApp.jpserver_extensions={"jupyter_lsp":False,"jupyter_server_terminals":False}',
       ...(kernels
         ? []
         : ['--KernelSpecManager.allowed_kernelspecs=none', '--KernelSpecManager.ensure_native_kernel=False']),

@@ -9,8 +9,8 @@ const { gc } = globalThis;
 if (!gc) throw new Error('run with --expose-gc');
 
 /** Collects, and lets finalizers run. */
-async function collect(): Promise<void> {
-  for (let i = 0; i < 4; i++) {
+async function collect(times: number): Promise<void> {
+  for (let i = 0; i < times; i++) {
     gc?.();
     await new Promise((resolve) => setTimeout(resolve, 5));
   }
@@ -34,7 +34,7 @@ async function loads(count: number): Promise<void> {
   const megabytes: number[] = [];
   for (let i = 0; i < count; i++) {
     await loadAndUse(i % 2 === 0 ? 'map' : 'copy');
-    await collect();
+    await collect(1);
     megabytes.push(process.memoryUsage.rss() / 1e6);
   }
   console.log(JSON.stringify(megabytes));
@@ -45,13 +45,13 @@ async function mappings(): Promise<void> {
   const count = () => readFileSync('/proc/self/maps', 'utf8').split('\n').filter((line) => line.includes('model.safetensors')).length;
   const open = async () => {
     const model = await loadModel(folder, { load: 'map' });
-    await collect();
+    await collect(4);
     const held = count();
     model.dispose();
     return held;
   };
   const held = await open();
-  await collect();
+  await collect(4);
   console.log(JSON.stringify([held, count()]));
 }
 
