@@ -2,7 +2,7 @@
 // tslab's compiler of cells, with other options, its mistakes cured, and source maps.
 const { existsSync } = require('node:fs');
 const { createRequire, SourceMap } = require('node:module');
-const { join } = require('node:path');
+const { join, relative } = require('node:path');
 
 const ROOT = join(__dirname, '..', '..', '..');
 const PACKAGE = require(join(ROOT, 'package.json'));
@@ -74,7 +74,9 @@ function ownPackages() {
       .paths(name)
       .map((base) => join(base, name))
       .find(existsSync);
-    if (folder) paths[name] = [join(folder, require(join(folder, 'package.json')).types)];
+    if (!folder) continue;
+    // relative: by an absolute path the compiler finds the types, but cannot name them in what later cells see
+    paths[name] = [relative(process.cwd(), join(folder, require(join(folder, 'package.json')).types))];
   }
   return Object.keys(paths).length > 0 ? { paths } : {};
 }

@@ -2,6 +2,7 @@
 #include <napi.h>
 
 #include <cstring>
+#include <memory>
 
 #ifdef _WIN32
 #include <windows.h>
@@ -117,14 +118,17 @@ Napi::Value mapFileFunction(Info call) {
   if (length > kLongestMapping) read.rangeError("length", std::to_string(length), "at most 2^32");
   const Mapping mapping = mapFile(path, offset, length);
   if (mapping.error != 0) throwFileError(env, mapping, path);
+  auto held = std::make_unique<Mapping>(mapping);
   try {
-    return Napi::ArrayBuffer::New(
+    const Napi::ArrayBuffer buffer = Napi::ArrayBuffer::New(
         env, mapping.data, length,
-        [](Napi::BasicEnv, void*, Mapping* held) {
-          releaseMapping(*held);
-          delete held;
+        [](Napi::BasicEnv, void*, Mapping* own) {
+          releaseMapping(*own);
+          delete own;
         },
-        new Mapping(mapping));
+        held.get());
+    held.release();
+    return buffer;
   } catch (const Napi::Error&) {
     releaseMapping(mapping);
     throw;
