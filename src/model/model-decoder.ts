@@ -15,7 +15,7 @@ import { LINEAR_NAMES, type LlamaWeights } from './weights.js';
 /** Rows of one native pass: enough to reuse each weight well, few enough to stop soon. */
 const FUSED_ROWS = 256;
 /** Multiply-adds of about 40 ms of one thread, the native kernels' and the TypeScript reference's. */
-const HELD_WORK = { native: 8e8, reference: 1e7 };
+const HELD_WORK = { native: 6e8, reference: 1e7 };
 
 /** One sequence to go on with. */
 export interface CacheItem {
