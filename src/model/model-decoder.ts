@@ -2,7 +2,7 @@ import { OptionError, ShapeError } from '../base/errors.js';
 import { breather } from '../base/event-loop.js';
 import { warnOnce } from '../base/logger.js';
 import type { MatrixStorage } from '../matrix/storage.js';
-import { native } from '../native/native.js';
+import { native, nativeAbsence } from '../native/native.js';
 import { growingRotaryTable, inverseFrequencies } from '../layers/rotary-table.js';
 import type { RotaryTable } from '../ops/rope.js';
 import { FusedRunner } from './fused-runner.js';
@@ -67,7 +67,7 @@ export class ModelDecoder {
     const addon = native();
     this.fused = addon && new FusedRunner(addon, weights, this.rotary);
     if (!addon) {
-      warnOnce('no native addon: models run on TypeScript kernels, tens of times slower (npx nibblelens setup builds it)');
+      warnOnce(`no native addon: models run on TypeScript kernels, tens of times slower; ${nativeAbsence()}`);
     }
   }
 
