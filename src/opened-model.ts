@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { table, type ColumnTable } from 'arquero';
 import { DisposedError, nearest, OptionError, UnknownNameError } from './base/errors.js';
 import { log } from './base/logger.js';
-import { checkOptionNames } from './base/options.js';
+import { checkIndex, checkOptionNames } from './base/options.js';
 import type { LlamaConfig } from './checkpoint/config.js';
 import { openCheckpoint } from './checkpoint/index.js';
 import { generate, generateBatch, generateSamples, type GenerateOptions, type Generation } from './generation/index.js';
@@ -159,9 +159,7 @@ export class OpenedModel {
    */
   weight(layer: number, name: LinearName): { shape: [number, number]; values: Float32Array; storage: MatrixStorage } {
     const { layers } = this.#open().weights;
-    if (!layers[layer]) {
-      throw new OptionError({ thing: 'layer', found: layer, expected: `0 to ${layers.length - 1}` });
-    }
+    checkIndex('layer', layer, layers.length);
     if (!LINEAR_NAMES.includes(name)) {
       throw new UnknownNameError({ thing: 'matrix', found: name, expected: nearest(name, LINEAR_NAMES).join(', ') });
     }

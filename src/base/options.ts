@@ -10,3 +10,16 @@ export function checkOptionNames(options: object, known: readonly string[], thin
     throw new UnknownNameError({ thing, found: name, expected: nearest(name, known).join(', ') });
   }
 }
+
+/** Throws `OptionError` unless `found` is the number of one of `count` things: a whole number from 0 to count − 1. */
+export function checkIndex(thing: string, found: number, count: number): void {
+  if (Number.isInteger(found) && found >= 0 && found < count) return;
+  throw new OptionError({ thing, found, expected: `0 to ${count - 1}` });
+}
+
+/** Throws `OptionError` unless `found` is a whole number from `least` to `most`. */
+export function checkWhole(where: string, thing: string, found: number, least: number, most: number = Infinity): void {
+  if (Number.isInteger(found) && found >= least && found <= most) return;
+  const end = most === Infinity ? 'on' : `to ${most}`;
+  throw new OptionError({ thing, found, expected: `a whole number from ${least} ${end}`, where });
+}

@@ -87,23 +87,23 @@ export async function evaluateModels(
   }
   const breathe = breather(signal);
   const sums = models.map(() => ({ loss: 0, kl: 0, agreed: 0 }));
-  const records: RunRecord[] = [];
+  let records: readonly RunRecord[] = [];
   const whole = Math.floor(total);
   for (let window = 0; window < whole; window++) {
     const start = window * length;
     const runs: ModelRun[] = [];
     for (const model of models) runs.push(await model.run(ids.subarray(start, start + length), { signal }));
     checkVocabularies(runs);
-    records.splice(0, Infinity, ...runs.map(({ record }) => record));
+    records = runs.map(({ record }) => record);
     for (let position = 0; position < length; position++) {
       await breathe();
       const next = ids[start + position + 1];
       const logs = runs.map((run) => run.logProbabilities(position));
-      const [referenceTop] = topIds(logs[0], 1);
+      const tops = logs.map((log) => topIds(log, 1)[0]);
       for (const [i, log] of logs.entries()) {
         sums[i].loss -= log[next];
         sums[i].kl += klDivergence(logs[0], log);
-        if (topIds(log, 1)[0] === referenceTop) sums[i].agreed++;
+        if (tops[i] === tops[0]) sums[i].agreed++;
       }
     }
     onProgress?.(window + 1, whole);

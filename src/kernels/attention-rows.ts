@@ -1,5 +1,5 @@
-import type { AttentionSizes, Past } from '../native/native.js';
-import { PAGE_POSITIONS } from '../native/native.js';
+import { GradientError } from '../base/errors.js';
+import { PAGE_POSITIONS, type AttentionSizes, type Past } from '../native/native.js';
 import type { Operand } from './kernel.js';
 
 // What the kernels of attention share. Keys are counted from a sequence's first cached position on: those below its
@@ -64,4 +64,16 @@ export function forQueries(
       for (let position = 0; position < pos; position++) visit({ index: index++, batch: b, head, position });
     }
   }
+}
+
+/** @throws GradientError where keys of an earlier run were read: what they came from is on no tape. */
+export function refusePast(kernel: string, past: Past): void {
+  const longest = Math.max(0, ...(past ?? []).map(({ length }) => length));
+  if (longest === 0) return;
+  throw new GradientError({
+    thing: 'gradient of attention',
+    found: `${longest} cached positions of an earlier run`,
+    expected: 'all positions in one run',
+    where: kernel,
+  });
 }

@@ -6,10 +6,10 @@ import {
   keysOf,
   kvHeadOf,
   pastLength,
+  refusePast,
   rowStart,
   type AttentionCacheAttributes,
 } from './attention-rows.js';
-import { refusePast } from './attention-past.js';
 import type { Kernel, Operand } from './kernel.js';
 import { execute } from './tfjs.js';
 

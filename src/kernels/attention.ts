@@ -1,7 +1,6 @@
 import { native, type NativeAddon } from '../native/native.js';
 import { attentionMixGradient, attentionMixReference } from './attention-mix.js';
-import { refusePast } from './attention-past.js';
-import { attentionSizes, keysOf } from './attention-rows.js';
+import { attentionSizes, keysOf, refusePast } from './attention-rows.js';
 import {
   attentionScores,
   attentionScoresGradient,

@@ -1,4 +1,5 @@
 import { OptionError } from '../base/errors.js';
+import { checkIndex } from '../base/options.js';
 import { logSoftmax } from './distributions.js';
 
 /** What a metric is computed from. */
@@ -28,7 +29,7 @@ export interface MetricPlace {
 export function logitDifference(id: number, other: number, place: MetricPlace = {}): Metric {
   return (input) => {
     const start = startOf(input, place);
-    for (const token of [id, other]) checkId(token, input.vocabSize);
+    for (const token of [id, other]) checkIndex('token id', token, input.vocabSize);
     const gradient = new Float32Array(input.logits.length);
     gradient[start + id] += 1;
     gradient[start + other] -= 1;
@@ -40,7 +41,7 @@ export function logitDifference(id: number, other: number, place: MetricPlace = 
 export function logProbability(id: number, place: MetricPlace = {}): Metric {
   return (input) => {
     const start = startOf(input, place);
-    checkId(id, input.vocabSize);
+    checkIndex('token id', id, input.vocabSize);
     const logs = logSoftmax(input.logits.subarray(start, start + input.vocabSize));
     const gradient = new Float32Array(input.logits.length);
     logs.forEach((log, token) => (gradient[start + token] = (token === id ? 1 : 0) - Math.exp(log)));
@@ -71,16 +72,9 @@ export function nextTokenLoss(): Metric {
 
 function startOf({ ids, vocabSize }: MetricInput, { position = -1, sequence = 0 }: MetricPlace): number {
   const pos = ids[0].length;
-  if (!Number.isInteger(sequence) || sequence < 0 || sequence >= ids.length) {
-    throw new OptionError({ thing: 'sequence', found: sequence, expected: `0 to ${ids.length - 1}` });
-  }
+  checkIndex('sequence', sequence, ids.length);
   if (!Number.isInteger(position) || position < -pos || position >= pos) {
     throw new OptionError({ thing: 'position', found: position, expected: `${-pos} to ${pos - 1}` });
   }
   return (sequence * pos + (position < 0 ? pos + position : position)) * vocabSize;
-}
-
-function checkId(id: number, vocabSize: number): void {
-  if (Number.isInteger(id) && id >= 0 && id < vocabSize) return;
-  throw new OptionError({ thing: 'token id', found: id, expected: `0 to ${vocabSize - 1}` });
 }

@@ -1,5 +1,6 @@
 import { table, type ColumnTable } from 'arquero';
 import { OptionError } from '../base/errors.js';
+import { checkIndex } from '../base/options.js';
 import type { RunRecord } from '../model/run-record.js';
 import type { Tokenizer } from '../tokenizer/tokenizer.js';
 import type { ActivationCache } from './activations.js';
@@ -91,9 +92,4 @@ export class ModelRun {
     checkIndex('sequence', sequence, this.ids.length);
     return this.ids[sequence];
   }
-}
-
-function checkIndex(thing: string, found: number, count: number): void {
-  if (Number.isInteger(found) && found >= 0 && found < count) return;
-  throw new OptionError({ thing, found, expected: `0 to ${count - 1}` });
 }

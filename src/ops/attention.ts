@@ -1,12 +1,13 @@
 import type { Tensor } from '@tensorflow/tfjs-core';
 import { OptionError, ShapeError } from '../base/errors.js';
+import { checkWhole } from '../base/options.js';
 import { attentionMix as mixKernel } from '../kernels/attention-mix.js';
 import { keysOf } from '../kernels/attention-rows.js';
 import { attentionScores as scoresKernel } from '../kernels/attention-scores.js';
 import { attention as joinedKernel } from '../kernels/attention.js';
 import { runKernel } from '../kernels/run.js';
 import { PAGE_POSITIONS, type AttentionSizes, type Past } from '../native/native.js';
-import { checkShape, checkSize, checkTensor, checkWhole, inWords } from './check.js';
+import { checkShape, checkSize, checkTensor, inWords } from './check.js';
 
 // Causal attention of grouped queries (Ainslie et al. 2023, arXiv:2305.13245): query head h reads key head
 // ⌊h / (heads / kv_heads)⌋. `attentionScores`, `softmax` and `attentionMix` one after the other give the bits of

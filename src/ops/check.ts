@@ -1,5 +1,5 @@
 import type { Tensor } from '@tensorflow/tfjs-core';
-import { DisposedError, OptionError, ShapeError } from '../base/errors.js';
+import { DisposedError, ShapeError } from '../base/errors.js';
 import { groupsPerRow, packedRowBytes, type MatrixStorage } from '../matrix/storage.js';
 
 /** A shape in words: "[2, 3, 8]". */
@@ -52,13 +52,6 @@ export function lastAxis(op: string, thing: string, x: Tensor): number {
   if (size === undefined)
     throw new ShapeError({ thing: `shape of ${thing}`, found: '[]', expected: 'at least one axis', where: op });
   return size;
-}
-
-/** @throws OptionError unless `value` is a whole number from `least` to `most`. */
-export function checkWhole(op: string, thing: string, value: number, least: number, most: number = Infinity): void {
-  if (Number.isInteger(value) && value >= least && value <= most) return;
-  const end = most === Infinity ? 'on' : `to ${most}`;
-  throw new OptionError({ thing, found: value, expected: `a whole number from ${least} ${end}`, where: op });
 }
 
 /** @throws ShapeError unless a matrix's arrays are as long as its sizes say. */

@@ -1,9 +1,10 @@
 import type { Tensor } from '@tensorflow/tfjs-core';
+import { checkWhole } from '../base/options.js';
 import { embedding as kernel } from '../kernels/embedding.js';
 import { runKernel } from '../kernels/run.js';
 import { valuesOf } from '../kernels/tfjs.js';
 import type { DenseStorage } from '../matrix/storage.js';
-import { checkMatrix, checkTensor, checkWhole } from './check.js';
+import { checkMatrix, checkTensor } from './check.js';
 
 /**
  * Rows of a table [vocab, d_model] by their ids: int32 [...] → [..., d_model].

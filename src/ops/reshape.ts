@@ -1,7 +1,8 @@
 import type { Tensor } from '@tensorflow/tfjs-core';
+import { checkWhole } from '../base/options.js';
 import { reshape as kernel } from '../kernels/reshape.js';
 import { runKernel } from '../kernels/run.js';
-import { checkSize, checkTensor, checkWhole } from './check.js';
+import { checkSize, checkTensor } from './check.js';
 
 /**
  * The same values in another shape of the same size. tfjs' own reshape does as well, at the cost of a copy into

@@ -1,8 +1,9 @@
 import type { Tensor } from '@tensorflow/tfjs-core';
 import { ShapeError } from '../base/errors.js';
+import { checkWhole } from '../base/options.js';
 import { rope as kernel } from '../kernels/rope.js';
 import { runKernel } from '../kernels/run.js';
-import { checkSize, checkTensor, checkWhole } from './check.js';
+import { checkSize, checkTensor } from './check.js';
 
 /** Cosines and sines [positions, d_head / 2] of the angle by which each pair of a head turns at each position. */
 export interface RotaryTable {

@@ -1,9 +1,9 @@
 import { OptionError } from '../base/errors.js';
+import { checkWhole } from '../base/options.js';
 import { axisNumber, edgeLabels } from './attention-grid-labels.js';
 import { checkHeads, kvHeadOf, percentRows, shareBar } from './attention-pattern.js';
 import { figureOf, type Figure, type FigureOptions } from './figure.js';
 import { counted } from './numbers.js';
-import { checkWhole } from './rows.js';
 import { NO_VALUE, SHARES } from './theme.js';
 import { checkTokens, tokenText } from './token-text.js';
 
@@ -116,11 +116,11 @@ export function plotAttentionGrid(input: AttentionGridInput, { title }: FigureOp
 
 function layerNumbers(layers: number | readonly number[], where: string): readonly number[] {
   if (typeof layers !== 'number') {
-    checkWhole(layers.length, 'layers', where, 1);
-    for (const layer of layers) checkWhole(layer, 'layer', where, 0);
+    checkWhole(where, 'layers', layers.length, 1);
+    for (const layer of layers) checkWhole(where, 'layer', layer, 0);
     return layers;
   }
-  checkWhole(layers, 'layers', where, 1);
+  checkWhole(where, 'layers', layers, 1);
   return Array.from({ length: layers }, (_, layer) => layer);
 }
 

@@ -1,6 +1,6 @@
+import { checkWhole } from '../base/options.js';
 import { percentRows, shareBar } from './attention-pattern.js';
 import { figureOf, type Figure, type FigureOptions } from './figure.js';
-import { checkWhole } from './rows.js';
 import { FONT, NO_VALUE, SHARES } from './theme.js';
 import { checkTokens, tokenText } from './token-text.js';
 
@@ -30,9 +30,9 @@ export function plotAttentionHead(
 ): Figure {
   const where = `plotAttentionHead, layer ${layer}, head ${head}`;
   checkTokens(tokens, MOST_TOKENS, where);
-  checkWhole(layer, 'layer', where, 0);
-  checkWhole(head, 'head', where, 0);
-  if (kvHead !== undefined) checkWhole(kvHead, 'kvHead', where, 0, head);
+  checkWhole(where, 'layer', layer, 0);
+  checkWhole(where, 'head', head, 0);
+  if (kvHead !== undefined) checkWhole(where, 'kvHead', kvHead, 0, head);
   const labels = tokens.map(tokenText);
   const z = percentRows(pattern, tokens.length, 1, where);
   const cell = Math.min(CELL.largest, Math.max(CELL.smallest, 560 / tokens.length));

@@ -1,5 +1,6 @@
 import { OptionError, ShapeError } from '../base/errors.js';
-import { checkValues, checkWhole } from './rows.js';
+import { checkWhole } from '../base/options.js';
+import { checkValues } from './rows.js';
 
 /** Which key/value head a query head reads, when `heads` share `kvHeads` in groups of equal size. */
 export function kvHeadOf(head: number, heads: number, kvHeads: number): number {
@@ -8,8 +9,8 @@ export function kvHeadOf(head: number, heads: number, kvHeads: number): number {
 
 /** Checks the numbers of heads: every key/value head serves equally many. */
 export function checkHeads(heads: number, kvHeads: number, where: string): void {
-  checkWhole(heads, 'heads', where, 1);
-  checkWhole(kvHeads, 'kvHeads', where, 1, heads);
+  checkWhole(where, 'heads', heads, 1);
+  checkWhole(where, 'kvHeads', kvHeads, 1, heads);
   if (heads % kvHeads !== 0) {
     throw new ShapeError({ thing: 'heads', found: heads, expected: `a multiple of ${kvHeads} key/value heads`, where });
   }

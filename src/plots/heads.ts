@@ -1,8 +1,9 @@
 import { ShapeError } from '../base/errors.js';
+import { checkWhole } from '../base/options.js';
 import { checkHeads } from './attention-pattern.js';
 import { figureOf, type Figure, type FigureOptions } from './figure.js';
 import { inWords, rounded } from './numbers.js';
-import { checkWhole, numberIn, readRows, type TableLike } from './rows.js';
+import { numberIn, readRows, type TableLike } from './rows.js';
 import { CATEGORICAL, DIVERGING, SEQUENTIAL } from './theme.js';
 import { plainText } from './token-text.js';
 
@@ -79,8 +80,8 @@ function readMaps({ rows: input, values, kvHeads }: HeadsInput): {
   if (columns.length === 0) throw new ShapeError({ thing: 'values', found: 0, expected: 'at least one column', where });
   const places = readRows(input, { layer: numberIn(), head: numberIn() }, where);
   for (const { layer, head } of places) {
-    checkWhole(layer, 'layer', where, 0);
-    checkWhole(head, 'head', where, 0);
+    checkWhole(where, 'layer', layer, 0);
+    checkWhole(where, 'head', head, 0);
   }
   const layers = [...new Set(places.map(({ layer }) => layer))].sort((a, b) => a - b);
   const heads = Math.max(...places.map(({ head }) => head)) + 1;

@@ -95,10 +95,3 @@ export function checkValues(values: Float32Array, length: number, thing: string,
   if (bad >= 0)
     throw new OptionError({ thing, found: values[bad], expected: 'finite numbers', where: `${where}, index ${bad}` });
 }
-
-/** Checks a count or an index: a whole number from `least` to `most`. */
-export function checkWhole(value: number, thing: string, where: string, least: number, most: number = Infinity): void {
-  if (Number.isInteger(value) && value >= least && value <= most) return;
-  const expected = most === Infinity ? `a whole number from ${least}` : `a whole number from ${least} to ${most}`;
-  throw new OptionError({ thing, found: value, expected, where });
-}

@@ -1,7 +1,8 @@
+import { checkWhole } from '../base/options.js';
 import { blockExtremes, type Blocks } from './block-extremes.js';
 import { figureOf, type Figure, type FigureOptions } from './figure.js';
 import { inWords, quantile } from './numbers.js';
-import { checkValues, checkWhole } from './rows.js';
+import { checkValues } from './rows.js';
 import { DIVERGING } from './theme.js';
 import { plainText } from './token-text.js';
 
@@ -27,8 +28,8 @@ export function weightErrors(
   { outFeatures, inFeatures, before, after }: WeightMatrixInput,
   where: string,
 ): Float32Array {
-  checkWhole(outFeatures, 'outFeatures', where, 1);
-  checkWhole(inFeatures, 'inFeatures', where, 1);
+  checkWhole(where, 'outFeatures', outFeatures, 1);
+  checkWhole(where, 'inFeatures', inFeatures, 1);
   checkValues(before, outFeatures * inFeatures, 'weights before', where);
   checkValues(after, outFeatures * inFeatures, 'weights after', where);
   return after.map((value, i) => value - before[i]);

@@ -1,20 +1,15 @@
 import assert from 'node:assert/strict';
-import { mkdtempSync, realpathSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { after, before, describe, test } from 'node:test';
 import { stripVTControlCharacters } from 'node:util';
-import { Kernel, printed, resultText, skip, traceback, types } from './kernel.js';
+import { endInOrder, Kernel, kernelFolder, printed, resultText, skip, traceback, types } from './kernel.js';
 
 describe('cells', { skip }, () => {
-  const folder = realpathSync(mkdtempSync(join(tmpdir(), 'nibblelens-kernel-test-')));
+  const folder = kernelFolder();
   let kernel: Kernel;
   before(async () => (kernel = await Kernel.start(folder)));
-  after(async () => {
-    const status = await kernel.stop();
-    rmSync(folder, { recursive: true });
-    assert.deepEqual([status, kernel.process.signalCode], [0, null], 'the kernel did not end in an orderly way');
-  });
+  after(() => endInOrder(kernel, folder));
 
   describe('a cell', () => {
     test('is answered by busy, its input, its result and idle, in this order', async () => {

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { spawn, type ChildProcess } from 'node:child_process';
 import { createHmac, randomUUID } from 'node:crypto';
 import { once } from 'node:events';
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, realpathSync, rmSync, writeFileSync } from 'node:fs';
 import { createServer, type AddressInfo } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -254,3 +254,13 @@ export const types = ({ published }: Exchange): string[] =>
 /** An error's traceback as plain text. */
 export const traceback = ({ reply }: Exchange): string =>
   stripVTControlCharacters((reply['traceback'] as string[]).join('\n'));
+
+/** A new folder for a kernel to work in. */
+export const kernelFolder = (): string => realpathSync(mkdtempSync(join(tmpdir(), 'nibblelens-kernel-test-')));
+
+/** Stops a kernel and removes its folder; fails if the kernel did not end by itself, with status 0. */
+export async function endInOrder(kernel: Kernel, folder: string): Promise<void> {
+  const status = await kernel.stop();
+  rmSync(folder, { recursive: true });
+  assert.deepEqual([status, kernel.process.signalCode], [0, null], 'the kernel did not end in an orderly way');
+}
