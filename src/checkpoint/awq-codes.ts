@@ -1,5 +1,5 @@
 import type { Breathe } from '../base/event-loop.js';
-import { packedRowBytes } from '../matrix/storage.js';
+import { packedRowBytes } from '../matrix/planes.js';
 
 /** In which nibble of a word of the GEMM layout its t-th column is. */
 export const GEMM_NIBBLE = [0, 4, 1, 5, 2, 6, 3, 7] as const;
@@ -19,7 +19,7 @@ const [TILE_INPUTS, TILE_WORDS] = [64, 16];
 
 /** From [K, N/8]: nibble `GEMM_NIBBLE[t]` of word c is column n = 8c + t. */
 export async function gemmCodes(words: ArrayLike<number>, n: number, k: number, breathe: Breathe): Promise<Uint8Array> {
-  const codes = new Uint8Array(n * packedRowBytes(k));
+  const codes = new Uint8Array(n * packedRowBytes(k, 4));
   for (let k0 = 0; k0 < k; k0 += TILE_INPUTS) {
     for (let c0 = 0; c0 < n / 8; c0 += TILE_WORDS) {
       gemmTile(words, n, k, k0, c0, codes);
@@ -30,7 +30,7 @@ export async function gemmCodes(words: ArrayLike<number>, n: number, k: number, 
 }
 
 function gemmTile(words: ArrayLike<number>, n: number, k: number, k0: number, c0: number, codes: Uint8Array): void {
-  const rowBytes = packedRowBytes(k);
+  const rowBytes = packedRowBytes(k, 4);
   const columns = n / 8;
   const kEnd = Math.min(k0 + TILE_INPUTS, k);
   const cEnd = Math.min(c0 + TILE_WORDS, columns);
@@ -62,7 +62,7 @@ export async function gemmZeros(
   return zeros;
 }
 
-/** From [N, K/8]: nibble j of word w is input 8w + j, which is the order of compute layout 1. */
+/** From [N, K/8]: nibble j of word w is input 8w + j, which is the order of compute layout 2. */
 export async function gemvCodes(
   words: Int32Array | Int16Array,
   n: number,
@@ -70,7 +70,7 @@ export async function gemvCodes(
   breathe: Breathe,
 ): Promise<Uint8Array> {
   const stored = new Uint8Array(words.buffer, words.byteOffset, words.byteLength);
-  const rowBytes = packedRowBytes(k);
+  const rowBytes = packedRowBytes(k, 4);
   if (rowBytes === k / 2) return stored;
   const codes = new Uint8Array(n * rowBytes);
   await eachRow(n, breathe, (row) => {
@@ -110,7 +110,7 @@ export async function gemvFastCodes(
     const t = input % 32;
     return input - t + 8 * Math.floor((t % 8) / 2) + 4 * (t % 2) + Math.floor(t / 8);
   });
-  const rowBytes = packedRowBytes(k);
+  const rowBytes = packedRowBytes(k, 4);
   const codes = new Uint8Array(n * rowBytes);
   await eachRow(n, breathe, (row) => {
     const start = (row >> 2) * k;

@@ -1,7 +1,8 @@
 import { CheckpointError } from '../base/errors.js';
 import { breather, type Breathe } from '../base/event-loop.js';
 import { bf16ToF32, f16ToF32 } from '../base/float16.js';
-import { groupsPerRow, packedRowBytes, type PackedStorage } from '../matrix/storage.js';
+import { packedRowBytes } from '../matrix/planes.js';
+import { groupsPerRow, type PackedStorage } from '../matrix/storage.js';
 import { eachRow, gemmCodes, gemmZeros, gemvCodes, gemvFastCodes, gemvZeros } from './awq-codes.js';
 import type { Dtype, Elements } from './tensor-info.js';
 
@@ -94,7 +95,7 @@ export function awqLayout(
 }
 
 /**
- * Codes, zero points, scales and offsets of an AWQ linear layer, exactly as its file has them, in compute layout 1.
+ * Codes, zero points, scales and offsets of an AWQ linear layer, exactly as its file has them, in compute layout 2.
  * Padding of zeros and scales is dropped; f16 scales stay f16, bfloat16 ones become float32.
  * @throws CheckpointError for shapes or dtypes that fit no layout, and scales or offsets that are not finite.
  */
@@ -121,7 +122,7 @@ export async function unpackAwq(
     outFeatures,
     inFeatures,
     groupSize,
-    rowBytes: packedRowBytes(inFeatures),
+    rowBytes: packedRowBytes(inFeatures, 4),
     scales,
   } as const;
   switch (layout) {

@@ -1,5 +1,6 @@
 import { basename } from 'node:path';
-import { groupsPerRow, packedRowBytes } from '../matrix/storage.js';
+import { packedRowBytes } from '../matrix/planes.js';
+import { groupsPerRow } from '../matrix/storage.js';
 import { openCheckpoint, type Checkpoint, type CheckpointTensor } from './checkpoint.js';
 import type { LlamaConfig } from './config.js';
 import { EMBEDDING, LM_HEAD, type ModuleSpec } from './names.js';
@@ -91,7 +92,7 @@ function summariseMatrix(checkpoint: Checkpoint, { name, shape: [out, input] }: 
 const groupSizeOf = ({ config }: Checkpoint, inFeatures: number): number =>
   Math.min(config.quantization?.groupSize ?? inFeatures, inFeatures);
 
-/** Bytes that a module takes once loaded: packed matrices in compute layout 1, dense ones as stored, vectors in f32. */
+/** Bytes that a module takes once loaded: packed matrices in compute layout 2, dense ones as stored, vectors in f32. */
 function memoryBytes(checkpoint: Checkpoint, { name, kind, shape }: ModuleSpec): number {
   const tensors = tensorsOf(checkpoint, name);
   const vectors = tensors.filter((tensor) => kind === 'norm' || tensor.name.endsWith('.bias'));
@@ -107,5 +108,5 @@ function memoryBytes(checkpoint: Checkpoint, { name, kind, shape }: ModuleSpec):
   const zerosDtype = dtypeOf('zeros');
   const zeroBytes = zerosDtype === undefined ? 0 : zerosDtype === 'I32' ? 1 : scaleBytes;
   const groups = groupsPerRow(input, groupSizeOf(checkpoint, input));
-  return vectorBytes + out * packedRowBytes(input) + out * groups * (scaleBytes + zeroBytes);
+  return vectorBytes + out * packedRowBytes(input, 4) + out * groups * (scaleBytes + zeroBytes);
 }

@@ -1,4 +1,5 @@
 import { bf16ToF32, f16ToF32 } from '../base/float16.js';
+import { middleZero, unpackRow } from '../matrix/planes.js';
 import { groupsPerRow, type DenseStorage, type MatrixStorage, type PackedStorage } from '../matrix/storage.js';
 
 /** Writes row n of a matrix to `row` [inFeatures], exactly. */
@@ -8,18 +9,17 @@ export function decodeRow(w: MatrixStorage, n: number, row: Float64Array): void 
 }
 
 function decodePackedRow(w: PackedStorage, n: number, row: Float64Array): void {
-  const { inFeatures, groupSize, rowBytes, codes, scales, zeros, offsets } = w;
+  const { bits, inFeatures, groupSize, rowBytes, codes, scales, zeros, offsets } = w;
   const groups = groupsPerRow(inFeatures, groupSize);
+  const unpacked = new Uint8Array(inFeatures);
+  unpackRow(codes, n * rowBytes, bits, unpacked);
   for (let g = 0; g < groups; g++) {
     const index = n * groups + g;
     const scale = numberAt(scales, index);
     const offset = offsets ? numberAt(offsets, index) : 0;
-    const zero = offsets ? 0 : zeros ? zeros[index] : 8;
+    const zero = offsets ? 0 : zeros ? zeros[index] : middleZero(bits);
     const end = Math.min((g + 1) * groupSize, inFeatures);
-    for (let k = g * groupSize; k < end; k++) {
-      const code = (codes[n * rowBytes + (k >> 1)] >> (4 * (k & 1))) & 15;
-      row[k] = (code - zero) * scale + offset;
-    }
+    for (let k = g * groupSize; k < end; k++) row[k] = (unpacked[k] - zero) * scale + offset;
   }
 }
 

@@ -1,5 +1,6 @@
 import { OptionError } from '../base/errors.js';
 import { bf16ArrayToF32, f16ArrayToF32 } from '../base/float16.js';
+import { middleZero, unpackRow } from './planes.js';
 import { groupsPerRow, type DenseStorage, type MatrixStorage, type PackedStorage } from './storage.js';
 
 /**
@@ -22,22 +23,22 @@ function denseRows({ dtype, inFeatures, values }: DenseStorage, from: number, to
 }
 
 function packedRows(storage: PackedStorage, from: number, to: number): Float32Array {
-  const { inFeatures, groupSize, rowBytes, codes, zeros } = storage;
+  const { bits, inFeatures, groupSize, rowBytes, codes, zeros } = storage;
   const groups = groupsPerRow(inFeatures, groupSize);
   const scales = asFloat32(storage.scales, from * groups, to * groups);
   const offsets = storage.offsets && asFloat32(storage.offsets, from * groups, to * groups);
   const weights = new Float32Array((to - from) * inFeatures);
+  const row = new Uint8Array(inFeatures);
   let i = 0;
   for (let group = 0; group < (to - from) * groups; group++) {
-    const row = (from + Math.floor(group / groups)) * rowBytes;
+    if (group % groups === 0) unpackRow(codes, (from + group / groups) * rowBytes, bits, row);
     const start = (group % groups) * groupSize;
     const end = Math.min(start + groupSize, inFeatures);
     const scale = scales[group];
-    const zero = offsets ? 0 : zeros ? zeros[from * groups + group] : 8;
+    const zero = offsets ? 0 : zeros ? zeros[from * groups + group] : middleZero(bits);
     const offset = offsets ? offsets[group] : 0;
     for (let k = start; k < end; k++) {
-      const code = (codes[row + (k >> 1)] >> (4 * (k & 1))) & 15;
-      weights[i++] = Math.fround((code - zero) * scale) + offset;
+      weights[i++] = Math.fround((row[k] - zero) * scale) + offset;
     }
   }
   return weights;

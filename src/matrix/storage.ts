@@ -4,25 +4,29 @@
  */
 export type MatrixStorage = PackedStorage | DenseStorage;
 
+/** Bits of a code that kernels can read. */
+export type CodeBits = 2 | 3 | 4 | 5 | 6 | 8;
+
 /**
- * A 4-bit matrix in compute layout 1. With g = ⌊k / groupSize⌋ and q the code at (n, k):
- * - `offsets` null: W[n, k] = (q − z)·s, z = zeros[n, g], or 8 where `zeros` is null;
+ * A low-bit matrix in compute layout 2 (see `planes.ts` for where the bits of a code are). With g = ⌊k / groupSize⌋ and
+ * q the code at (n, k):
+ * - `offsets` null: W[n, k] = (q − z)·s, z = zeros[n, g], or 2^(bits − 1) where `zeros` is null;
  * - `offsets` given: W[n, k] = q·s + b, b = offsets[n, g] (and `zeros` is null).
  */
 export interface PackedStorage {
   readonly kind: 'packed';
-  readonly bits: 4;
+  readonly bits: CodeBits;
   readonly outFeatures: number;
   readonly inFeatures: number;
   /** Consecutive inputs that share a scale; the last group of a row may be shorter. */
   readonly groupSize: number;
-  /** Bytes from one row of codes to the next: ⌈inFeatures / 2⌉ rounded up to a multiple of 16. */
+  /** Bytes from one row of codes to the next: `packedRowBytes` of planes.ts. */
   readonly rowBytes: number;
-  /** [outFeatures, rowBytes]: code k of a row is in byte ⌊k / 2⌋, even k in the low nibble. Padding is 0. */
+  /** [outFeatures, rowBytes]: the planes of a row one after the other. Padding is 0. */
   readonly codes: Uint8Array;
   /** [outFeatures, groups]: float16 bits as in the file, or float32 where the file's scales are bfloat16 or float32. */
   readonly scales: Uint16Array | Float32Array;
-  /** [outFeatures, groups] zero points 0…15. */
+  /** [outFeatures, groups] zero points, as large as codes. */
   readonly zeros: Uint8Array | null;
   /** [outFeatures, groups], of the same type as `scales`. */
   readonly offsets: Uint16Array | Float32Array | null;
@@ -40,6 +44,3 @@ export interface DenseStorage {
 
 /** Groups along a row of a packed matrix. */
 export const groupsPerRow = (inFeatures: number, groupSize: number): number => Math.ceil(inFeatures / groupSize);
-
-/** Bytes of one row of 4-bit codes in compute layout 1. */
-export const packedRowBytes = (inFeatures: number): number => Math.ceil(inFeatures / 32) * 16;

@@ -1,6 +1,7 @@
 import type { Tensor } from '@tensorflow/tfjs-core';
 import { DisposedError, ShapeError } from '../base/errors.js';
-import { groupsPerRow, packedRowBytes, type MatrixStorage } from '../matrix/storage.js';
+import { packedRowBytes } from '../matrix/planes.js';
+import { groupsPerRow, type MatrixStorage } from '../matrix/storage.js';
 
 /** A shape in words: "[2, 3, 8]". */
 export const inWords = (shape: readonly number[]): string => `[${shape.join(', ')}]`;
@@ -61,7 +62,7 @@ export function checkMatrix(op: string, thing: string, w: MatrixStorage): void {
     if (values) checkSize(op, `length of ${thing}.${array}`, values.length, expected);
   };
   if (w.kind === 'dense') return check('values', w.values, outFeatures * inFeatures);
-  checkSize(op, `${thing}.rowBytes`, w.rowBytes, packedRowBytes(inFeatures));
+  checkSize(op, `${thing}.rowBytes`, w.rowBytes, packedRowBytes(inFeatures, w.bits));
   const groups = outFeatures * groupsPerRow(inFeatures, w.groupSize);
   check('codes', w.codes, outFeatures * w.rowBytes);
   check('scales', w.scales, groups);

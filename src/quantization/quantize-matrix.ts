@@ -1,6 +1,7 @@
 import type { Breathe } from '../base/event-loop.js';
 import { dequantize } from '../matrix/dequantize.js';
-import { groupsPerRow, packedRowBytes, type DenseStorage, type PackedStorage } from '../matrix/storage.js';
+import { packedRowBytes } from '../matrix/planes.js';
+import { groupsPerRow, type DenseStorage, type PackedStorage } from '../matrix/storage.js';
 import { quantizeRtn } from './rtn.js';
 
 /** Weights quantised between two breaths. */
@@ -21,7 +22,7 @@ export async function quantizeMatrix(
   breathe: Breathe,
 ): Promise<MatrixQuantization> {
   const { outFeatures, inFeatures } = matrix;
-  const rowBytes = packedRowBytes(inFeatures);
+  const rowBytes = packedRowBytes(inFeatures, 4);
   const groups = groupsPerRow(inFeatures, groupSize);
   const codes = new Uint8Array(outFeatures * rowBytes);
   const scales = new Uint16Array(outFeatures * groups);

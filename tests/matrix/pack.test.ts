@@ -4,6 +4,7 @@ import fc from 'fast-check';
 import { ShapeError } from '../../src/base/errors.js';
 import {
   bitsPerWeight,
+  CODE_BITS,
   packMatrix,
   storageArrays,
   storageBytes,
@@ -20,7 +21,7 @@ const anyCodes = fc.tuple(fc.integer({ min: 1, max: 9 }), fc.integer({ min: 1, m
   }),
 );
 
-test('codes stand where compute layout 1 says, padding is 0, and they come back', () => {
+test('4-bit codes stand where compute layout 2 says, padding is 0, and they come back', () => {
   fc.assert(
     fc.property(anyCodes, ({ out, input, codes }) => {
       const storage = packMatrix({
@@ -41,6 +42,46 @@ test('codes stand where compute layout 1 says, padding is 0, and they come back'
       assert.deepEqual(unpackCodes(storage), codes);
     }),
     { numRuns: 200 },
+  );
+});
+
+/** The documented place of the bits of code k, by walking blocks rather than by formula. */
+function bitsByWalk(row: Uint8Array, bits: number): number[] {
+  const bytes: number[] = [];
+  const planes = { 2: [2], 3: [2, 1], 4: [4], 5: [4, 1], 6: [4, 2], 8: [8] }[bits]!;
+  let below = 0;
+  for (const p of planes) {
+    const runs = p === 8 ? 0.5 : 4 / p;
+    for (let start = 0; start < row.length; start += 64 * runs) {
+      const block = new Array<number>(p === 8 ? 32 : row.length - start <= 32 ? 16 : 32).fill(0);
+      for (let k = start; k < Math.min(row.length, start + 64 * runs); k++) {
+        const value = Math.floor(row[k] / 2 ** below) % 2 ** p;
+        const [run, odd, j] = [Math.floor((k - start) / 64), k % 2, Math.floor((k % 64) / 2)];
+        if (p === 8) block[16 * odd + (j % 16)] = value;
+        else block[j] += value * 2 ** (p * (2 * run + odd));
+      }
+      bytes.push(...block);
+    }
+    below += p;
+  }
+  return bytes;
+}
+
+test('codes of every width stand where planes.ts says, and come back', () => {
+  const anyMatrix = fc.record({
+    bits: fc.constantFrom(...CODE_BITS),
+    input: fc.integer({ min: 1, max: 700 }),
+    seed: fc.integer({ min: 0, max: 255 }),
+  });
+  fc.assert(
+    fc.property(anyMatrix, ({ bits, input, seed }) => {
+      const codes = Uint8Array.from({ length: 2 * input }, (_, i) => ((i * 151 + seed * 7 + (i >> 3)) & 255) % 2 ** bits);
+      const storage = packMatrix({ bits, outFeatures: 2, inFeatures: input, groupSize: input, codes, scales: new Float32Array(2) });
+      assert.deepEqual(unpackCodes(storage), codes);
+      const rows = [codes.subarray(0, input), codes.subarray(input)];
+      assert.deepEqual([...storage.codes], rows.flatMap((row) => bitsByWalk(row, bits)));
+    }),
+    { numRuns: 300 },
   );
 });
 

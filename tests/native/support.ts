@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import { bf16ToF32, f16ToF32, f32ToBf16, f32ToF16 } from '../../src/base/float16.js';
-import { groupsPerRow, packedRowBytes, type DenseStorage, type PackedStorage } from '../../src/matrix/storage.js';
+import { packedRowBytes } from '../../src/matrix/planes.js';
+import { groupsPerRow, type DenseStorage, type PackedStorage } from '../../src/matrix/storage.js';
 import { native, nativeAbsence, type NativeAddon } from '../../src/native/native.js';
 
 /** For `describe(name, { skip: withoutAddon }, …)`: false, or why the addon is not there. */
@@ -66,7 +67,7 @@ export function packedMatrix(
   random: () => number,
   shift = 0,
 ): PackedStorage {
-  const rowBytes = packedRowBytes(inFeatures);
+  const rowBytes = packedRowBytes(inFeatures, 4);
   const groups = outFeatures * groupsPerRow(inFeatures, groupSize);
   const codes = new Uint8Array(outFeatures * rowBytes + shift).subarray(shift);
   for (let n = 0; n < outFeatures; n++) {

@@ -1,7 +1,8 @@
 import fc from 'fast-check';
 import { f32ToF16, f32ToBf16 } from '../../src/base/float16.js';
 import type { LlamaConfig } from '../../src/checkpoint/config.js';
-import { packedRowBytes, groupsPerRow, type DenseStorage, type MatrixStorage } from '../../src/matrix/storage.js';
+import { packedRowBytes } from '../../src/matrix/planes.js';
+import { groupsPerRow, type DenseStorage, type MatrixStorage } from '../../src/matrix/storage.js';
 import type { LinearWeights, LlamaWeights } from '../../src/model/weights.js';
 
 /** A small generator of numbers in [0, 1): mulberry32, enough for test data. */
@@ -114,7 +115,7 @@ function dense(values: Float32Array, outFeatures: number, inFeatures: number, dt
 }
 
 function randomPacked(random: () => number, outFeatures: number, inFeatures: number, groupSize: number): MatrixStorage {
-  const rowBytes = packedRowBytes(inFeatures);
+  const rowBytes = packedRowBytes(inFeatures, 4);
   const groups = groupsPerRow(inFeatures, groupSize);
   const codes = new Uint8Array(outFeatures * rowBytes);
   for (let n = 0; n < outFeatures; n++) {

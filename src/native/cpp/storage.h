@@ -11,7 +11,7 @@ constexpr size_t kPagePositions = 64;
 
 enum class FloatType { f32, f16, bf16 };
 
-/** [outFeatures, inFeatures] 4-bit codes in compute layout 1. */
+/** [outFeatures, inFeatures] 4-bit codes in compute layout 2. */
 struct PackedMatrix {
   size_t outFeatures = 0;
   size_t inFeatures = 0;
