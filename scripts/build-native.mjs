@@ -34,7 +34,8 @@ const AVX2_FLAGS = ['-mavx2', '-mfma', '-mf16c'];
 // -ffp-contract=off: no fused multiply-adds but those written, so that equal formulas give equal bits.
 const COMMON_FLAGS = [
   ...['-std=c++17', '-fno-math-errno', '-ffp-contract=off', '-pthread'],
-  ...['-Wall', '-Wextra', '-Wpedantic', '-Wshadow', '-Wconversion', '-Wsign-conversion'],
+  // psabi: vectors are passed within a file alone.
+  ...['-Wall', '-Wextra', '-Wno-psabi', '-Wpedantic', '-Wshadow', '-Wconversion', '-Wsign-conversion'],
   ...(process.platform === 'win32' ? [] : ['-fPIC']),
 ];
 

@@ -13,9 +13,9 @@ const COMMAND_LINE = 'docs/command-line.md';
 
 /** The page with the block after each `<!-- help: COMMAND -->` made anew. */
 async function withHelp(page) {
-  const parts = page.split(/^(<!-- help: \w+ -->)\n(?:\n```text\n[^]*?\n```\n)?/m);
+  const parts = page.split(/^(<!-- help: [\w-]+ -->)\n(?:\n```text\n[^]*?\n```\n)?/m);
   const filled = parts.map(async (part) => {
-    const [, command] = /^<!-- help: (\w+) -->$/.exec(part) ?? [];
+    const [, command] = /^<!-- help: ([\w-]+) -->$/.exec(part) ?? [];
     if (command === undefined) return part;
     const { ok, output } = await run(process.execPath, [join(ROOT, 'dist', 'cli', 'main.js'), command, '--help']);
     if (!ok) throw new Error(`nibblelens ${command} --help failed: ${output}`);

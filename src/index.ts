@@ -9,7 +9,16 @@ export {
   type CheckpointTensor,
   type MatrixSummary,
 } from './checkpoint/index.js';
+export type { GgmlTypeName } from './checkpoint/ggml-types.js';
 export type { Dtype } from './checkpoint/tensor-info.js';
+export { convertCheckpoint, type ConversionResult, type ConvertOptions } from './checkpoint/convert-checkpoint.js';
+export {
+  makeWeights,
+  type MadeWeights,
+  type MakeWeightsOptions,
+  type WeightFormat,
+} from './checkpoint/random/make-weights.js';
+export type { WeightShape } from './checkpoint/random/shapes.js';
 export {
   compareModels,
   ModelComparison,
@@ -52,13 +61,15 @@ export {
 export { ModelRun } from './lens/model-run.js';
 export type { Hook, Hooks, HookSelector, RunOptions } from './lens/run-options.js';
 export { bitsPerWeight, dequantize, packMatrix, type UnpackedMatrix } from './matrix/index.js';
-export type { DenseStorage, MatrixStorage, PackedStorage } from './matrix/storage.js';
+export type { CodeBits, DenseStorage, MatrixStorage, Mode, PackedStorage } from './matrix/storage.js';
 export type { Graph, GraphNode } from './model/graph.js';
 export type { RunRecord } from './model/run-record.js';
 export type { LinearName } from './model/weights.js';
+export type { CacheType } from './native/native.js';
 export * from './notebook/index.js';
 export { loadModel, OpenedModel, type LoadOptions, type RunInput } from './opened-model.js';
 export * from './plots/index.js';
+export type { OuterType } from './quantization/outer-matrices.js';
 export {
   QuantizationResult,
   quantizeCheckpoint,

@@ -2,10 +2,12 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { table, type ColumnTable } from 'arquero';
 import { DisposedError, nearest, OptionError, UnknownNameError } from './base/errors.js';
+import { breather } from './base/event-loop.js';
 import { log } from './base/logger.js';
 import { checkIndex, checkOptionNames } from './base/options.js';
 import type { LlamaConfig } from './checkpoint/config.js';
-import { openCheckpoint } from './checkpoint/index.js';
+import { GGUF_TOKENIZER, ggufTokenizerKind } from './checkpoint/gguf-tokenizer-file.js';
+import { openCheckpoint, type Checkpoint } from './checkpoint/index.js';
 import { generate, generateBatch, generateSamples, type GenerateOptions, type Generation } from './generation/index.js';
 import { hookNames, type HookName } from './layers/hook-names.js';
 import type { GradientOptions, GradientRun } from './lens/gradient-options.js';
@@ -13,16 +15,19 @@ import type { Metric } from './lens/metrics.js';
 import type { ModelRun } from './lens/model-run.js';
 import type { RunOptions } from './lens/run-options.js';
 import { dequantize } from './matrix/index.js';
-import type { MatrixStorage } from './matrix/storage.js';
+import { checkMode } from './matrix/mode.js';
+import type { MatrixStorage, Mode } from './matrix/storage.js';
 import type { Graph } from './model/graph.js';
 import { loadWeights } from './model/load-weights.js';
 import { memoryOf } from './model/memory.js';
 import { ModelDecoder } from './model/model-decoder.js';
 import { runRecord, type RunRecord } from './model/run-record.js';
 import { LINEAR_NAMES, type LinearName } from './model/weights.js';
-import { native } from './native/native.js';
+import { CACHE_TYPES } from './native/cache-pages.js';
+import { native, type CacheType } from './native/native.js';
+import { OUTER_TYPES, withOuterTypes, type OuterType } from './quantization/outer-matrices.js';
 import { idTokenizer } from './tokenizer/id-tokenizer.js';
-import { openTokenizer } from './tokenizer/index.js';
+import { openTokenizer, tokenizerFromGguf } from './tokenizer/index.js';
 import type { Tokenizer } from './tokenizer/tokenizer.js';
 
 /** How `loadModel` opens a checkpoint. */
@@ -32,8 +37,26 @@ export interface LoadOptions {
    * the model is open. 'copy' reads them into memory.
    */
   load?: 'map' | 'copy';
+  /**
+   * How activations meet low-bit weights: 'exact' (default) as float32, or 'fast', rounded to int8 with a scale for every
+   * 32 inputs. Gradients need 'exact'.
+   */
+  mode?: Mode;
+  /**
+   * How KV caches hold keys and values: 'f32' (default) exactly; 'f16' in half the memory, within 2⁻¹¹ of each number;
+   * 'int8' in about a quarter, each vector of d_head within max|x| / 253. They are rounded when they are written, and
+   * attention reads them rounded in the pass that writes them too, so that how a text is cut into passes changes nothing.
+   */
+  cache?: CacheType;
   /** Threads of the native kernels, 1 to 256; default: `NIBBLELENS_THREADS` or the machine's cores. Process-wide. */
   threads?: number;
+  /**
+   * How lm_head is held: 'stored' (default) as in its file, or rounded when it is loaded to 'f16', or to 'int8' or
+   * 'int4' in groups of 32: on models with a large vocabulary a fifth of what a token reads.
+   */
+  head?: OuterType;
+  /** The same of the embedding, of which a token reads one row: this saves memory alone. */
+  embedding?: OuterType;
   signal?: AbortSignal;
   /** Layers read, of all. */
   onProgress?: (done: number, total: number) => void;
@@ -43,24 +66,31 @@ export interface LoadOptions {
 export type RunInput = string | Int32Array | readonly (string | Int32Array)[];
 
 /**
- * Opens a Hugging Face folder: a float or AWQ LLaMA.
+ * Opens a LLaMA: a Hugging Face folder, float or AWQ, or a GGUF file.
  * @throws CheckpointError or TokenizerError where files are missing or bad, OptionError and UnknownNameError for wrong
  * options, the signal's reason once it is aborted.
  */
 export async function loadModel(path: string, options: LoadOptions = {}): Promise<OpenedModel> {
-  checkOptionNames(options, ['load', 'threads', 'signal', 'onProgress'], 'option of loadModel');
-  const { load = 'map', threads, signal, onProgress } = options;
+  checkOptionNames(options, ['load', 'mode', 'cache', 'threads', 'head', 'embedding', 'signal', 'onProgress'], 'option of loadModel');
+  const { load = 'map', mode = 'exact', cache = 'f32', head = 'stored', embedding = 'stored' } = options;
+  const { threads, signal, onProgress } = options;
+  checkMode(mode);
   if (load !== 'map' && load !== 'copy') throw new OptionError({ thing: 'load', found: load, expected: 'map or copy' });
+  if (!CACHE_TYPES.includes(cache)) throw new OptionError({ thing: 'cache', found: cache, expected: CACHE_TYPES.join(', ') });
+  for (const [thing, found] of Object.entries({ head, embedding })) {
+    if (!OUTER_TYPES.includes(found)) throw new OptionError({ thing, found, expected: OUTER_TYPES.join(', ') });
+  }
   if (threads !== undefined) setThreads(threads);
   const started = performance.now();
   const checkpoint = await openCheckpoint(path, { load, signal });
   try {
-    const [weights, tokenizer] = await Promise.all([
+    const [stored, tokenizer] = await Promise.all([
       loadWeights(checkpoint, { signal, onProgress }),
-      tokenizerOf(checkpoint.path, checkpoint.config, signal),
+      tokenizerOf(checkpoint, signal),
     ]);
+    const weights = await withOuterTypes(stored, { head, embedding }, breather(signal));
     const source = { path: checkpoint.path, hash: await checkpoint.hash() };
-    const model = OpenedModel.of(new ModelDecoder(weights, { source }), tokenizer, source);
+    const model = OpenedModel.of(new ModelDecoder(weights, { source, cache, mode }), tokenizer, source);
     const ms = Math.round(performance.now() - started);
     log('info', `opened ${model.path} in ${ms} ms`, { ms, layers: model.config.numHiddenLayers, hash: model.hash });
     return model;
@@ -69,9 +99,11 @@ export async function loadModel(path: string, options: LoadOptions = {}): Promis
   }
 }
 
-/** The folder's tokenizer; one that knows ids alone where it has none, as small test models do. */
-async function tokenizerOf(folder: string, config: LlamaConfig, signal?: AbortSignal): Promise<Tokenizer> {
-  if (['tokenizer.json', 'tokenizer.model'].some((name) => existsSync(join(folder, name)))) {
+/** The tokenizer of a folder or GGUF file; one that knows ids alone where it has none, as small test models do. */
+async function tokenizerOf(checkpoint: Checkpoint, signal?: AbortSignal): Promise<Tokenizer> {
+  const { path: folder, config, metadata } = checkpoint;
+  if (metadata && ggufTokenizerKind(metadata) !== null) return tokenizerFromGguf(metadata, breather(signal));
+  if (!metadata && ['tokenizer.json', 'tokenizer.model', GGUF_TOKENIZER].some((name) => existsSync(join(folder, name)))) {
     return openTokenizer(folder, { signal });
   }
   log('info', `${folder} has no tokenizer: prompts must be ids, and text is shown as ids`);
@@ -134,18 +166,20 @@ export class OpenedModel {
     const [{ run }, { ModelRun }] = await Promise.all([import('./lens/run.js'), import('./lens/model-run.js')]);
     const ids = this.#idsOf(input);
     const { logits, activations, path } = await run(decoder, ids, options);
-    return new ModelRun(this.tokenizer, ids, logits, activations, runRecord(decoder.weights, this, path));
+    return new ModelRun(this.tokenizer, ids, logits, activations, runRecord(decoder, this, path));
   }
 
   /**
    * The gradients of a metric of the logits, such as `logitDifference` or `nextTokenLoss`, by what flows through named
-   * points on a pass over whole texts. INT4 weights are taken as the numbers they stand for.
+   * points on a pass over whole texts. INT4 weights are taken as the numbers they stand for, keys and values exactly
+   * whatever `cache` the model was opened with.
    */
   async gradients(input: RunInput, metric: Metric, options: GradientOptions = {}): Promise<GradientRun> {
     const decoder = this.#open();
     const { gradients } = await import('./lens/gradients.js');
     const ids = this.#idsOf(input);
-    return { ids, ...(await gradients(decoder, ids, metric, options)), record: runRecord(decoder.weights, this, 'composed') };
+    const output = await gradients(decoder, ids, metric, options);
+    return { ids, ...output, record: { ...runRecord(decoder, this, 'composed'), cache: 'f32' } };
   }
 
   /** All named points of this model, in the order of a pass. */
@@ -184,7 +218,7 @@ export class OpenedModel {
   }
 
   /**
-   * What the model keeps, by kind: how many matrices or vectors, bytes, megabytes (10⁶ bytes), and how many of the
+   * What the model keeps, by kind: how it is held, how many matrices or vectors, bytes, megabytes (10⁶ bytes), and how many of the
    * bytes are mapped: those are read from the file as they are used, and the system may take their memory back.
    */
   memory(): ColumnTable {
@@ -192,6 +226,7 @@ export class OpenedModel {
     const rows = memoryOf(weights, rotary);
     return table({
       kind: rows.map((row) => row.kind),
+      stored: rows.map((row) => row.stored),
       matrices: rows.map((row) => row.count),
       bytes: rows.map((row) => row.bytes),
       megabytes: rows.map((row) => row.bytes / 1e6),
@@ -201,7 +236,7 @@ export class OpenedModel {
 
   /** How results of this model come about. */
   record(path: RunRecord['path'] = this.#open().fused ? 'fused' : 'composed', seed?: number): RunRecord {
-    return runRecord(this.#open().weights, this, path, seed);
+    return runRecord(this.#open(), this, path, seed);
   }
 
   /** Lets go of the weights; work in flight keeps what it uses until it ends. Using the model later is a typed error. */

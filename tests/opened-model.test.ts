@@ -81,7 +81,7 @@ describe('loadModel', () => {
 
   test('refuses wrong options by name', async () => {
     await withFolder(tinyFolder({ weights: 'F32' }), async (folder) => {
-      const bad: object[] = [{ load: 'mmap' }, { threads: 0 }, { threads: 257 }, { threads: 1.5 }, { threads: '2' }];
+      const bad: object[] = [{ load: 'mmap' }, { cache: 'f64' }, { threads: 0 }, { threads: 257 }, { threads: 1.5 }, { threads: '2' }];
       for (const options of bad) await assert.rejects(loadModel(folder, options), OptionError, JSON.stringify(options));
       await assert.rejects(loadModel(folder, { thread: 2 } as LoadOptions), (error) => {
         return error instanceof UnknownNameError && /thread.*expected threads/.test(error.message);
@@ -205,6 +205,7 @@ describe('an opened model', () => {
         model: folder.split('/').at(-1),
         hash: model.hash,
         precision: 'int4 g32',
+        head: 'f32',
         path: addon ? 'fused' : 'composed',
       });
       assert.match(kernels, addon ? /^native / : /^typescript$/);

@@ -51,6 +51,8 @@ export class UnknownNameError extends NibbleLensError {}
 export class ContextFullError extends NibbleLensError {}
 /** Something was used after `dispose()`. */
 export class DisposedError extends NibbleLensError {}
+/** There is no memory for what was to be made; the process goes on. */
+export class OutOfMemoryError extends NibbleLensError {}
 /** A gradient was asked for where none is defined. */
 export class GradientError extends NibbleLensError {}
 

@@ -23,22 +23,23 @@ export interface Bytes {
 /** Where the bytes of a file come from. */
 export interface ByteSource {
   readonly length: number;
-  /** A range that is within the file. */
-  read(offset: number, bytes: number, breathe: Breathe): Promise<Bytes>;
+  /** A range that is within the file. `into` is a buffer that it may be put in, where it has to be copied. */
+  read(offset: number, bytes: number, breathe: Breathe, into?: ArrayBuffer): Promise<Bytes>;
   close(): Promise<void>;
 }
 
 /**
  * Opens a file for reading. Without the native addon, or where mapping fails, 'map' reads as 'copy' does.
+ * @param kind what the file is meant to be, for errors.
  * @throws CheckpointError if there is no such file, or it is not a regular one.
  */
-export async function openSource(path: string, load: LoadMode): Promise<ByteSource> {
+export async function openSource(path: string, load: LoadMode, kind = 'safetensors file'): Promise<ByteSource> {
   try {
     // Looked at before it is opened, since opening a pipe waits for its writer.
     const status = await stat(path);
     if (!status.isFile()) {
       const found = status.isDirectory() ? 'a folder' : 'not a regular file';
-      throw new CheckpointError({ thing: 'safetensors file', found, expected: 'a file', where: path });
+      throw new CheckpointError({ thing: kind, found, expected: 'a file', where: path });
     }
     if (load === 'copy' || status.size === 0) return await descriptor(path);
     return (
@@ -46,20 +47,14 @@ export async function openSource(path: string, load: LoadMode): Promise<ByteSour
       (await descriptor(path))
     );
   } catch (cause) {
-    throw cause instanceof CheckpointError ? cause : unreadable(cause, path);
+    throw cause instanceof CheckpointError ? cause : unreadable(cause, path, kind);
   }
 }
 
-function unreadable(cause: unknown, path: string): CheckpointError {
+function unreadable(cause: unknown, path: string, kind = 'file'): CheckpointError {
   const { code, message } = cause as NodeJS.ErrnoException;
   const found = code === 'ENOENT' ? 'no such file' : message;
-  return new CheckpointError({
-    thing: 'safetensors file',
-    found,
-    expected: 'a file that can be read',
-    where: path,
-    cause,
-  });
+  return new CheckpointError({ thing: kind, found, expected: 'a file that can be read', where: path, cause });
 }
 
 function mapped(path: string, length: number): ByteSource | null {
@@ -73,11 +68,11 @@ async function mappedInParts(path: string): Promise<ByteSource | null> {
   const copied = await descriptor(path);
   return {
     ...copied,
-    read: async (offset, bytes, breathe) => {
+    read: async (offset, bytes, breathe, into) => {
       const start = offset % PART_ALIGNMENT;
       const isMappable = bytes > 0 && start + bytes <= LONGEST_MAPPING;
       const buffer = isMappable ? tryToMap(path, offset - start, start + bytes) : null;
-      return buffer ? { buffer, start } : copied.read(offset, bytes, breathe);
+      return buffer ? { buffer, start } : copied.read(offset, bytes, breathe, into);
     },
   };
 }
@@ -95,8 +90,8 @@ async function descriptor(path: string): Promise<ByteSource> {
   const file = await open(path);
   const length = (await file.stat()).size;
   const underWay = new Set<Promise<Bytes>>();
-  const read = async (offset: number, bytes: number, breathe: Breathe): Promise<Bytes> => {
-    const buffer = allocate(bytes, path);
+  const read = async (offset: number, bytes: number, breathe: Breathe, into?: ArrayBuffer): Promise<Bytes> => {
+    const buffer = into && into.byteLength >= bytes ? into : allocate(bytes, path);
     for (let done = 0; done < bytes;) {
       await breathe();
       const piece = new Uint8Array(buffer, done, Math.min(bytes - done, PIECE));
@@ -114,8 +109,8 @@ async function descriptor(path: string): Promise<ByteSource> {
   };
   return {
     length,
-    read: (offset, bytes, breathe) => {
-      const reading = read(offset, bytes, breathe).finally(() => underWay.delete(reading));
+    read: (offset, bytes, breathe, into) => {
+      const reading = read(offset, bytes, breathe, into).finally(() => underWay.delete(reading));
       underWay.add(reading);
       return reading;
     },

@@ -80,7 +80,9 @@ async function findFiles(path: string): Promise<Found> {
   const pickles = names.filter((name) => /\.(bin|pt|pth|gguf)$/.test(name));
   const seen = [...others, ...pickles];
   const found = seen.length > 0 ? seen.slice(0, 8).join(', ') : 'none';
-  throw new CheckpointError({ thing: 'weights', found, expected: `${SINGLE} or ${INDEX}`, where: path });
+  const isByPath = names.some((name) => name.endsWith('.gguf'));
+  const expected = `${SINGLE} or ${INDEX}${isByPath ? '; a GGUF file is opened by its own path' : ''}`;
+  throw new CheckpointError({ thing: 'weights', found, expected, where: path });
 }
 
 /** The names in a folder, or null if the path is no folder. */

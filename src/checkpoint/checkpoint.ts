@@ -1,24 +1,17 @@
 import { CheckpointError, DisposedError } from '../base/errors.js';
 import { breather, type Breathe } from '../base/event-loop.js';
 import { log } from '../base/logger.js';
-import type { DenseStorage, MatrixStorage } from '../matrix/storage.js';
-import { awqLayout, unpackAwq, type AwqSizes } from './awq.js';
-import { openFiles, type CheckpointFiles, type LocatedTensor, type OpenFilesOptions } from './checkpoint-files.js';
+import { formBytes, type StorageForm } from '../matrix/form.js';
+import type { MatrixStorage } from '../matrix/storage.js';
+import { openFiles, type OpenFilesOptions } from './checkpoint-files.js';
+import { ComputeFiles, isComputeLayout } from './compute-files.js';
 import type { LlamaConfig } from './config.js';
-import { hashCheckpoint } from './hash.js';
-import { EMBEDDING, layerModules, LM_HEAD, nearNames, outerModules, type ModuleSpec } from './names.js';
+import type { GgufMetadata } from './gguf-metadata.js';
+import { isGguf, openGguf } from './gguf-modules.js';
+import { HuggingFaceFiles } from './hugging-face-files.js';
+import type { CheckpointTensor, FileFormat, ModuleFiles } from './module-files.js';
+import { layerModules, LM_HEAD, nearNames, outerModules, type ModuleSpec } from './names.js';
 import { readConfig } from './read-config.js';
-import type { Dtype } from './tensor-info.js';
-import { TensorTable } from './tensor-table.js';
-
-/** A tensor of a checkpoint, by the name that its file gives it. */
-export interface CheckpointTensor {
-  readonly name: string;
-  readonly dtype: Dtype;
-  readonly shape: readonly number[];
-  readonly bytes: number;
-  readonly file: string;
-}
 
 /** A linear layer as `Checkpoint` gives it: y = W·x + bias. */
 export interface CheckpointLinear {
@@ -31,21 +24,24 @@ export interface CheckpointLinear {
  * Names are those of Hugging Face ("model.layers.0.self_attn.q_proj"), whatever the files call them.
  */
 export class Checkpoint {
-  /** The folder. */
+  /** The folder, or the file where the model is one. */
   readonly path: string;
+  readonly format: FileFormat;
   readonly config: LlamaConfig;
   readonly tensors: readonly CheckpointTensor[];
-  readonly #files: CheckpointFiles;
-  readonly #table: TensorTable;
+  /** Of a GGUF file, which holds the tokenizer too. */
+  readonly metadata: GgufMetadata | null;
+  readonly #files: ModuleFiles;
   readonly #modules = new Map<string, ModuleSpec>();
   #closed = false;
 
   /** Use `openCheckpoint`. @throws CheckpointError if a tensor is missing or its shape is not what the config says. */
-  constructor(config: LlamaConfig, files: CheckpointFiles) {
-    this.path = files.folder;
+  constructor(config: LlamaConfig, files: ModuleFiles, metadata: GgufMetadata | null = null) {
+    this.path = files.path;
+    this.format = files.format;
+    this.metadata = metadata;
     this.#files = files;
-    this.#table = new TensorTable(files);
-    this.tensors = [...files.tensors.values()].map(asTensor);
+    this.tensors = files.tensors;
     this.config = config;
     this.#checkModules();
   }
@@ -58,52 +54,57 @@ export class Checkpoint {
   /** A linear layer by its module's name, packed or dense as its tensors are. @throws CheckpointError */
   async linear(name: string, breathe: Breathe = breather()): Promise<CheckpointLinear> {
     const spec = this.#module(name, 'linear');
-    const bias = `${name}.bias`;
-    return {
-      weight: this.isPacked(name)
-        ? await unpackAwq(this.#table.packed(name), this.#sizes(spec), breathe)
-        : await this.#table.dense(`${name}.weight`, spec.shape, breathe),
-      bias: this.#table.has(bias) ? await this.#table.vector(bias, spec.shape[0], breathe) : null,
-    };
+    return { weight: await this.#files.matrix(spec, breathe), bias: await this.#files.bias(spec, breathe) };
   }
 
-  /** Whether a linear layer is held in packed form. */
+  /** Whether a matrix is held in packed form. */
   isPacked(name: string): boolean {
     this.#requireOpen();
-    return this.#table.has(`${name}.qweight`);
+    return this.#files.isPacked(name);
+  }
+
+  /** How the file has a matrix: "int4 g128", "bf16". */
+  precisionOf(spec: ModuleSpec): string {
+    return this.#files.precisionOf(spec);
+  }
+
+  /** What a matrix is going to be once it is read. */
+  formOf(spec: ModuleSpec): StorageForm {
+    return this.#files.formOf(spec);
+  }
+
+  /** Bytes that a module takes once it is loaded, its bias included. */
+  memoryBytes(spec: ModuleSpec): number {
+    const [out, input] = spec.shape;
+    if (spec.kind === 'norm') return 4 * out;
+    return formBytes(this.formOf(spec), out, input) + (this.hasBias(spec.name) ? 4 * out : 0);
   }
 
   /** The tensors of a module, as they are in the files. */
   tensorsOf(module: string): CheckpointTensor[] {
-    const names = ['weight', 'qweight', 'qzeros', 'scales', 'bias'].map((part) => `${module}.${part}`);
-    return names.filter((name) => this.#table.has(name)).map((name) => asTensor(this.#table.get(name)));
+    return this.#files.tensorsOf(module);
+  }
+
+  /** Whether a module's bias is in the files. */
+  hasBias(module: string): boolean {
+    return this.#files.hasBias(module);
   }
 
   /** A tensor's bytes as they are in its file, whatever its dtype. Not to be written to. */
-  async bytesOf({ name, file: path }: CheckpointTensor, breathe: Breathe = breather()): Promise<Uint8Array> {
+  async bytesOf(tensor: CheckpointTensor, breathe: Breathe = breather()): Promise<Uint8Array> {
     this.#requireOpen();
-    const file = this.#files.files.find((candidate) => candidate.path === path);
-    if (!file)
-      throw new CheckpointError({
-        thing: 'file',
-        found: path,
-        expected: 'a file of this checkpoint',
-        where: this.path,
-      });
-    const { offset, bytes } = file.info(name);
-    return file.readBytes(offset, bytes, breathe);
+    return this.#files.bytesOf(tensor, breathe);
   }
 
   /** A norm's gain as float32, by its tensor's name ("model.norm.weight"). */
   async vector(name: string, breathe: Breathe = breather()): Promise<Float32Array> {
-    const { shape } = this.#module(name.replace(/\.weight$/, ''), 'norm');
-    return this.#table.vector(name, shape[0], breathe);
+    return this.#files.gain(this.#module(name.replace(/\.weight$/, ''), 'norm'), breathe);
   }
 
   /** The embedding [vocab, d_model]; where a file has it as lm_head alone, that one. */
-  async embedding(breathe: Breathe = breather()): Promise<DenseStorage> {
+  async embedding(breathe: Breathe = breather()): Promise<MatrixStorage> {
     this.#requireOpen();
-    return this.#table.dense(`${this.#embeddingModule}.weight`, outerModules(this.config).embedding.shape, breathe);
+    return this.#files.matrix(outerModules(this.config).embedding, breathe);
   }
 
   /** The output matrix [vocab, d_model], or null if that is the embedding: see `config.tieWordEmbeddings`. */
@@ -114,39 +115,32 @@ export class Checkpoint {
   /** A hash of the contents, for run records; see `hashCheckpoint`. */
   async hash(): Promise<string> {
     this.#requireOpen();
-    return hashCheckpoint(this.#files);
+    return this.#files.hash();
   }
 
   /** Closes the files. Arrays that were read stay valid. */
   async close(): Promise<void> {
     this.#closed = true;
-    await Promise.all(this.#files.files.map((file) => file.close()));
-  }
-
-  /** Files of tied models hold the one matrix under either name. */
-  get #embeddingModule(): string {
-    const onlyHead = !this.#table.has(`${EMBEDDING}.weight`) && this.#table.has(`${LM_HEAD}.weight`);
-    return this.config.tieWordEmbeddings && onlyHead ? LM_HEAD : EMBEDDING;
+    await this.#files.close();
   }
 
   #checkModules(): void {
     const { config } = this;
     const outer = outerModules(config);
     // Layer by layer, so that a config which promises thousands of layers fails at the first that is not there.
-    this.#table.requireFloats(`${this.#embeddingModule}.weight`, outer.embedding.shape);
-    this.#modules.set(outer.embedding.name, outer.embedding);
+    this.#check(outer.embedding);
     for (let i = 0; i < config.numHiddenLayers; i++) {
       for (const spec of layerModules(config, i)) this.#check(spec);
     }
     this.#check(outer.norm);
     if (!config.tieWordEmbeddings) this.#checkHead(outer.lmHead);
-    if (this.#table.has(`model.layers.${config.numHiddenLayers}.input_layernorm.weight`)) {
+    if (this.tensorsOf(`model.layers.${config.numHiddenLayers}.input_layernorm`).length > 0) {
       log('warn', `${this.path} has more layers than the ${config.numHiddenLayers} of its config; they are left out`);
     }
   }
 
   #checkHead(spec: ModuleSpec): void {
-    if (!this.#table.has(`${LM_HEAD}.weight`) && !this.#table.has(`${LM_HEAD}.qweight`)) {
+    if (this.tensorsOf(LM_HEAD).length === 0) {
       const expected = 'that tensor, or "tie_word_embeddings": true in config.json';
       throw new CheckpointError({ thing: `tensor ${LM_HEAD}.weight`, found: 'nothing', expected, where: this.path });
     }
@@ -154,33 +148,8 @@ export class Checkpoint {
   }
 
   #check(spec: ModuleSpec): void {
-    const { name, shape, bias } = spec;
-    if (spec.kind === 'linear' && this.#table.has(`${name}.qweight`)) this.#checkPacked(spec);
-    else this.#table.requireFloats(`${name}.weight`, shape);
-    if (bias || this.#table.has(`${name}.bias`)) this.#table.requireFloats(`${name}.bias`, [shape[0]]);
-    this.#modules.set(name, spec);
-  }
-
-  #checkPacked(spec: ModuleSpec): void {
-    const { quantization } = this.config;
-    const where = this.#table.where(`${spec.name}.qweight`);
-    if (!quantization) {
-      throw new CheckpointError({
-        thing: 'quantization_config',
-        found: 'none',
-        expected: 'one, since a qweight is here',
-        where,
-      });
-    }
-    const parts = this.#table.packed(spec.name);
-    if (!parts.qzeros && quantization.zeroPoint) {
-      throw new CheckpointError({ thing: 'tensor', found: 'no qzeros', expected: 'qzeros beside qweight', where });
-    }
-    awqLayout(parts, this.#sizes(spec));
-  }
-
-  #sizes({ shape: [outFeatures, inFeatures] }: ModuleSpec): AwqSizes {
-    return { outFeatures, inFeatures, groupSize: this.config.quantization?.groupSize ?? Infinity };
+    this.#files.check(spec);
+    this.#modules.set(spec.name, spec);
   }
 
   #module(name: string, kind: ModuleSpec['kind']): ModuleSpec {
@@ -203,25 +172,30 @@ export class Checkpoint {
   }
 }
 
-const asTensor = ({ info: { name, dtype, shape, bytes }, file }: LocatedTensor): CheckpointTensor => ({
-  name,
-  dtype,
-  shape,
-  bytes,
-  file: file.path,
-});
-
 /**
- * Opens a folder in Hugging Face's layout (or one safetensors file with a config.json beside it), reads its config and
- * headers, and checks that every tensor of the model is there with the right shape.
+ * Opens a folder in Hugging Face's layout (or one safetensors file with a config.json beside it), or a GGUF file; reads
+ * config and headers, and checks that every tensor of the model is there with the right shape.
  * @throws CheckpointError naming file, tensor, found and expected.
  */
 export async function openCheckpoint(path: string, options: OpenFilesOptions = {}): Promise<Checkpoint> {
+  if (await isGguf(path)) return openGgufCheckpoint(path, options);
   const files = await openFiles(path, options);
   try {
-    return new Checkpoint(await readConfig(files.folder), files);
+    const config = await readConfig(files.folder);
+    return new Checkpoint(config, isComputeLayout(files) ? new ComputeFiles(files) : new HuggingFaceFiles(files, config));
   } catch (error) {
     await Promise.all(files.files.map((file) => file.close()));
+    throw error;
+  }
+}
+
+async function openGgufCheckpoint(path: string, options: OpenFilesOptions): Promise<Checkpoint> {
+  const files = await openGguf(path, options);
+  options.onProgress?.(1, 1);
+  try {
+    return new Checkpoint(files.config, files, files.metadata);
+  } catch (error) {
+    await files.close();
     throw error;
   }
 }

@@ -1,17 +1,23 @@
 import { CheckpointError } from '../base/errors.js';
 import { describe, type JsonObject } from './json.js';
 
+/** Names of keys by those of config.json. */
+export type KeyNames = Readonly<Partial<Record<string, string>>>;
+
 /** Reads checked values from an object of a config file; every failure names the key and the file. */
 export class ConfigFields {
   readonly fields: JsonObject;
   readonly where: string;
   /** Of a nested object: "rope_scaling." */
   readonly prefix: string;
+  /** What a file of another format calls these keys, for errors. */
+  readonly names: KeyNames;
 
-  constructor(fields: JsonObject, where: string, prefix = '') {
+  constructor(fields: JsonObject, where: string, prefix = '', names: KeyNames = {}) {
     this.fields = fields;
     this.where = where;
     this.prefix = prefix;
+    this.names = names;
   }
 
   /** The value of the first of these keys that is there and not null. */
@@ -48,6 +54,7 @@ export class ConfigFields {
   }
 
   fail(key: string, found: unknown, expected: string): never {
-    throw new CheckpointError({ thing: this.prefix + key, found: describe(found), expected, where: this.where });
+    const name = this.prefix + key;
+    throw new CheckpointError({ thing: this.names[name] ?? name, found: describe(found), expected, where: this.where });
   }
 }

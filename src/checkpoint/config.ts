@@ -1,6 +1,6 @@
 /**
- * What a LLaMA-family `config.json` says, with every key resolved: read by `parseConfig`. Names are those of Hugging
- * Face, in camel case.
+ * What a LLaMA-family `config.json` or the metadata of a GGUF file say, with every key resolved: read by `parseConfig`.
+ * Names are those of Hugging Face, in camel case.
  */
 export interface LlamaConfig {
   readonly architecture: string;
@@ -29,7 +29,7 @@ export interface LlamaConfig {
   readonly quantization: QuantizationConfig | null;
 }
 
-/** RoPE with its scaling, read from `rope_parameters` (transformers 5) or `rope_theta` and `rope_scaling`. */
+/** RoPE with its scaling, read from `rope_parameters` (transformers 5), `rope_theta` and `rope_scaling`, or a GGUF file. */
 export type RopeConfig =
   | { readonly type: 'default'; readonly theta: number }
   | { readonly type: 'linear'; readonly theta: number; readonly factor: number }
@@ -52,6 +52,13 @@ export type RopeConfig =
       readonly lowFreqFactor: number;
       readonly highFreqFactor: number;
       readonly originalMaxPositionEmbeddings: number;
+    }
+  | {
+      /** Each frequency has a divisor of its own: what GGUF files say in place of llama3. */
+      readonly type: 'factors';
+      readonly theta: number;
+      /** [d_head / 2] */
+      readonly factors: readonly number[];
     };
 
 /** `quantization_config` of an AWQ checkpoint. `version` is a hint: layouts are told apart by shapes and dtypes. */

@@ -1,10 +1,9 @@
 import { basename } from 'node:path';
-import { packedRowBytes } from '../matrix/planes.js';
-import { groupsPerRow } from '../matrix/storage.js';
-import { openCheckpoint, type Checkpoint, type CheckpointTensor } from './checkpoint.js';
+import { openCheckpoint, type Checkpoint } from './checkpoint.js';
 import type { LlamaConfig } from './config.js';
-import { EMBEDDING, LM_HEAD, type ModuleSpec } from './names.js';
-import { elementCount, type Dtype } from './tensor-info.js';
+import type { CheckpointTensor } from './module-files.js';
+import type { ModuleSpec } from './names.js';
+import { elementCount } from './tensor-info.js';
 
 /** A matrix of the model, and what it takes in its file. */
 export interface MatrixSummary {
@@ -60,53 +59,22 @@ function summarise(checkpoint: Checkpoint): CheckpointSummary {
     matrices,
     totals: { parameters, bytes, bitsPerWeight: (8 * bytes) / parameters },
     memory: {
-      weights: modules.reduce((sum, spec) => sum + memoryBytes(checkpoint, spec), 0),
+      weights: modules.reduce((sum, spec) => sum + checkpoint.memoryBytes(spec), 0),
       kvCachePer1000Tokens: 1000 * config.numHiddenLayers * 2 * config.numKeyValueHeads * config.headDim * 4,
     },
   };
 }
 
-/** Tensors of a module; those of an embedding that its file has as lm_head alone too. */
-function tensorsOf(checkpoint: Checkpoint, module: string): CheckpointTensor[] {
-  const own = checkpoint.tensorsOf(module);
-  return own.length === 0 && module === EMBEDDING ? checkpoint.tensorsOf(LM_HEAD) : own;
-}
-
 const fileBytes = (checkpoint: Checkpoint, module: string): number =>
-  tensorsOf(checkpoint, module).reduce((sum, { bytes }) => sum + bytes, 0);
+  checkpoint.tensorsOf(module).reduce((sum, { bytes }) => sum + bytes, 0);
 
-function weightsOf(checkpoint: Checkpoint, { name, shape }: ModuleSpec): number {
-  const biases = tensorsOf(checkpoint, name).filter((tensor) => tensor.name.endsWith('.bias'));
-  return elementCount(shape) + biases.reduce((sum, tensor) => sum + elementCount(tensor.shape), 0);
-}
+const weightsOf = (checkpoint: Checkpoint, { name, shape }: ModuleSpec): number =>
+  elementCount(shape) + (checkpoint.hasBias(name) ? shape[0] : 0);
 
-function summariseMatrix(checkpoint: Checkpoint, { name, shape: [out, input] }: ModuleSpec): MatrixSummary {
-  const stored = tensorsOf(checkpoint, name).filter((tensor) => !tensor.name.endsWith('.bias'));
+function summariseMatrix(checkpoint: Checkpoint, spec: ModuleSpec): MatrixSummary {
+  const { name, shape: [out, input] } = spec;
+  const stored = checkpoint.tensorsOf(name).filter((tensor) => !tensor.name.endsWith('.bias'));
   const bytes = stored.reduce((sum, tensor) => sum + tensor.bytes, 0);
-  const precision = checkpoint.isPacked(name)
-    ? `int4 g${groupSizeOf(checkpoint, input)}`
-    : stored[0].dtype.toLowerCase();
+  const precision = checkpoint.precisionOf(spec);
   return { name, shape: [out, input], precision, bytes, bitsPerWeight: (8 * bytes) / (out * input) };
-}
-
-const groupSizeOf = ({ config }: Checkpoint, inFeatures: number): number =>
-  Math.min(config.quantization?.groupSize ?? inFeatures, inFeatures);
-
-/** Bytes that a module takes once loaded: packed matrices in compute layout 2, dense ones as stored, vectors in f32. */
-function memoryBytes(checkpoint: Checkpoint, { name, kind, shape }: ModuleSpec): number {
-  const tensors = tensorsOf(checkpoint, name);
-  const vectors = tensors.filter((tensor) => kind === 'norm' || tensor.name.endsWith('.bias'));
-  const vectorBytes = 4 * vectors.reduce((sum, tensor) => sum + elementCount(tensor.shape), 0);
-  if (kind === 'norm') return vectorBytes;
-  const [out, input] = shape;
-  if (!checkpoint.isPacked(name)) {
-    const [matrix] = tensors.filter((tensor) => !tensor.name.endsWith('.bias'));
-    return vectorBytes + (matrix.dtype === 'F64' ? matrix.bytes / 2 : matrix.bytes);
-  }
-  const dtypeOf = (part: string): Dtype | undefined => tensors.find((tensor) => tensor.name.endsWith(part))?.dtype;
-  const scaleBytes = dtypeOf('.scales') === 'F16' ? 2 : 4;
-  const zerosDtype = dtypeOf('zeros');
-  const zeroBytes = zerosDtype === undefined ? 0 : zerosDtype === 'I32' ? 1 : scaleBytes;
-  const groups = groupsPerRow(input, groupSizeOf(checkpoint, input));
-  return vectorBytes + out * packedRowBytes(input, 4) + out * groups * (scaleBytes + zeroBytes);
 }

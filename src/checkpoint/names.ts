@@ -15,6 +15,40 @@ const RENAMES: readonly (readonly [pattern: RegExp, replacement: string])[] = [
 export const canonicalName = (name: string): string =>
   RENAMES.reduce((renamed, [pattern, replacement]) => renamed.replace(pattern, replacement), name);
 
+/** Modules by the names of llama.cpp; `blk.N.` stands before those of a layer. */
+const GGUF_MODULES: Readonly<Record<string, string>> = {
+  token_embd: 'model.embed_tokens',
+  output_norm: 'model.norm',
+  output: 'lm_head',
+};
+const GGUF_LAYER_MODULES: Readonly<Record<string, string>> = {
+  attn_norm: 'input_layernorm',
+  attn_q: 'self_attn.q_proj',
+  attn_k: 'self_attn.k_proj',
+  attn_v: 'self_attn.v_proj',
+  attn_output: 'self_attn.o_proj',
+  ffn_norm: 'post_attention_layernorm',
+  ffn_gate: 'mlp.gate_proj',
+  ffn_up: 'mlp.up_proj',
+  ffn_down: 'mlp.down_proj',
+};
+
+/** The name by which this library knows a tensor of a GGUF file, or null for one that no LLaMA has. */
+export function nameOfGguf(name: string): string | null {
+  const [, layer, module, part] = /^(?:blk\.(0|[1-9]\d{0,4})\.)?(\w+)\.(weight|bias)$/.exec(name) ?? [];
+  const known = layer === undefined ? GGUF_MODULES : GGUF_LAYER_MODULES;
+  if (module === undefined || !Object.hasOwn(known, module)) return null;
+  return `${layer === undefined ? '' : `model.layers.${layer}.`}${known[module]}.${part}`;
+}
+
+/** The name that GGUF files have for a tensor of this library's name: the inverse of `nameOfGguf`. */
+export function ggufNameOf(name: string): string | null {
+  const [, layer, module, part] = /^(?:model\.layers\.(\d+)\.)?([\w.]+)\.(weight|bias)$/.exec(name) ?? [];
+  const known = layer === undefined ? GGUF_MODULES : GGUF_LAYER_MODULES;
+  const found = Object.entries(known).find(([, ours]) => ours === module);
+  return found ? `${layer === undefined ? '' : `blk.${layer}.`}${found[0]}.${part}` : null;
+}
+
 export const EMBEDDING = 'model.embed_tokens';
 const FINAL_NORM = 'model.norm';
 export const LM_HEAD = 'lm_head';

@@ -1,4 +1,4 @@
-import { ConfigFields } from './config-fields.js';
+import { ConfigFields, type KeyNames } from './config-fields.js';
 import type { LlamaConfig, QuantizationConfig } from './config.js';
 import { asJsonObject, type JsonObject } from './json.js';
 import { parseRope } from './parse-rope.js';
@@ -23,11 +23,13 @@ export interface QuantConfigFile {
   readonly where: string;
 }
 
-/** Files that may stand beside config.json. */
+/** What may stand beside config.json. */
 export interface CompanionFiles {
   /** generation_config.json */
   readonly generationConfig?: JsonObject | null;
   readonly quantConfig?: QuantConfigFile | null;
+  /** Where the object was made of another format's metadata: how that calls its keys. */
+  readonly keyNames?: KeyNames;
 }
 
 /**
@@ -36,7 +38,7 @@ export interface CompanionFiles {
  * @throws CheckpointError for values that cannot be, and an architecture, RoPE type or quantisation not supported.
  */
 export function parseConfig(json: JsonObject, where: string, companions: CompanionFiles = {}): LlamaConfig {
-  const fields = new ConfigFields(json, where);
+  const fields = new ConfigFields(json, where, '', companions.keyNames);
   const architecture = parseArchitecture(fields);
   const hiddenSize = fields.count('hidden_size', MOST_FEATURES);
   const numAttentionHeads = fields.count('num_attention_heads', MOST_HEADS);
@@ -65,7 +67,7 @@ export function parseConfig(json: JsonObject, where: string, companions: Compani
     vocabSize,
     maxPositionEmbeddings,
     rmsNormEps: fields.positive('rms_norm_eps', 1e-6),
-    rope: parseRope(fields, maxPositionEmbeddings),
+    rope: parseRope(fields, maxPositionEmbeddings, headDim),
     attentionBias: fields.flag('attention_bias', false),
     mlpBias: fields.flag('mlp_bias', false),
     tieWordEmbeddings: fields.flag('tie_word_embeddings', false),

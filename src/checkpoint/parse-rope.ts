@@ -2,17 +2,18 @@ import { ConfigFields } from './config-fields.js';
 import type { RopeConfig } from './config.js';
 import { asJsonObject } from './json.js';
 
-const SUPPORTED = 'default, linear, yarn or llama3';
+const SUPPORTED = 'default, linear, yarn, llama3 or factors';
 
 /**
  * RoPE from `rope_parameters` (transformers 5, which holds theta too) or `rope_scaling` beside `rope_theta`; the type
- * is under `rope_type`, in older files `type`. Defaults are those of transformers' `modeling_rope_utils.py`.
+ * is under `rope_type`, in older files `type`. Defaults are those of transformers' `modeling_rope_utils.py`. `factors` is
+ * of this library alone.
  */
-export function parseRope(config: ConfigFields, maxPositionEmbeddings: number): RopeConfig {
+export function parseRope(config: ConfigFields, maxPositionEmbeddings: number, headDim: number): RopeConfig {
   const key = config.get('rope_parameters') === undefined ? 'rope_scaling' : 'rope_parameters';
   const value = config.get(key) ?? {};
   const object = asJsonObject(value) ?? config.fail(key, value, 'an object');
-  const rope = new ConfigFields(object, config.where, `${key}.`);
+  const rope = new ConfigFields(object, config.where, `${key}.`, config.names);
   const theta =
     rope.get('rope_theta') === undefined ? config.positive('rope_theta', 10_000) : rope.positive('rope_theta');
   if (theta <= 1) rope.fail('rope_theta', theta, 'a number over 1');
@@ -46,10 +47,30 @@ export function parseRope(config: ConfigFields, maxPositionEmbeddings: number): 
         originalMaxPositionEmbeddings: originalPositions(),
       };
     }
+    case 'factors':
+      return { type, theta, factors: parseFactors(rope, headDim) };
+    case 'factors': {
+      const factors = rope.get('factors');
+      if (Array.isArray(factors) && factors.length === headDim / 2 && factors.every(isFactor)) return { type, theta, factors };
+      return rope.fail('factors', factors, `${headDim / 2} numbers over 0`);
+    }
     default:
       return rope.fail('rope_type', type, SUPPORTED);
   }
 }
+
+/** Of a config that was made of a GGUF file's: see `nibblelens convert`. */
+function parseFactors(rope: ConfigFields, headDim: number): readonly number[] {
+  const factors = rope.get('factors');
+  const expected = `${headDim / 2} numbers over 0`;
+  if (!Array.isArray(factors) || factors.length !== headDim / 2) return rope.fail('factors', factors, expected);
+  return factors.map((factor: unknown) => {
+    const isPositive = typeof factor === 'number' && factor > 0 && Number.isFinite(factor);
+    return isPositive ? factor : rope.fail('factors', factor, expected);
+  });
+}
+
+const isFactor = (value: unknown): value is number => typeof value === 'number' && value > 0 && value < Infinity;
 
 /** Peng et al. 2023, arXiv 2309.00071; `mscale` and `mscale_all_dim` are DeepSeek's. */
 function parseYarn(rope: ConfigFields, theta: number, originalPositions: number, maxPositions: number): RopeConfig {

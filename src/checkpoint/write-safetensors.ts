@@ -1,9 +1,6 @@
-import { randomBytes } from 'node:crypto';
-import { open, rename, rm } from 'node:fs/promises';
-import { basename, dirname, join } from 'node:path';
 import { OptionError, ShapeError } from '../base/errors.js';
-import { breather } from '../base/event-loop.js';
 import { DTYPE_BITS, elementCount, type Dtype } from './tensor-info.js';
+import { writeWholeFile, type WriteOptions } from './whole-file.js';
 
 /** A tensor for `writeSafetensors`. */
 export interface TensorToWrite {
@@ -14,15 +11,13 @@ export interface TensorToWrite {
   readonly data: ArrayBufferView | (() => ArrayBufferView | Promise<ArrayBufferView>);
 }
 
-export interface WriteOptions {
-  signal?: AbortSignal;
-  /** Bytes written, of all. */
-  onProgress?: (done: number, total: number) => void;
+export interface WriteSafetensorsOptions extends WriteOptions {
+  /** 'aligned' (default): wider elements first, and then by name. 'given': whoever gives them sees to their alignment. */
+  order?: 'aligned' | 'given';
 }
 
 /** So that mapped tensors start where vector loads like them. */
 const DATA_ALIGNMENT = 64;
-const LARGEST_WRITE = 2 ** 26;
 
 /**
  * Writes a safetensors file: data from a multiple of 64 on, wider elements first and then by name, without holes, so
@@ -33,40 +28,23 @@ export async function writeSafetensors(
   path: string,
   tensors: readonly TensorToWrite[],
   metadata: Readonly<Record<string, string>> = {},
-  { signal, onProgress }: WriteOptions = {},
+  { order = 'aligned', ...options }: WriteSafetensorsOptions = {},
 ): Promise<void> {
-  const ordered = inFileOrder(tensors);
+  const ordered = inFileOrder(tensors, order);
   const header = encodeHeader(ordered, metadata);
   const total = header.length + ordered.reduce((sum, tensor) => sum + byteLength(tensor), 0);
-  const temporary = join(dirname(path), `.${basename(path)}.${randomBytes(6).toString('hex')}.part`);
-  const breathe = breather(signal);
-  try {
-    const file = await open(temporary, 'wx');
-    try {
-      let done = 0;
-      const write = async (data: Uint8Array) => {
-        for (let at = 0; at < data.length; at += LARGEST_WRITE) {
-          await breathe();
-          const part = data.subarray(at, at + LARGEST_WRITE);
-          await file.writeFile(part);
-          done += part.length;
-          onProgress?.(done, total);
-        }
-      };
+  await writeWholeFile(
+    path,
+    total,
+    async (write) => {
       await write(header);
       for (const tensor of ordered) await write(await bytesOf(tensor));
-      await file.sync();
-    } finally {
-      await file.close();
-    }
-    await rename(temporary, path);
-  } catch (error) {
-    await rm(temporary, { force: true });
-    throw error;
-  }
+    },
+    options,
+  );
 }
 
-function inFileOrder(tensors: readonly TensorToWrite[]): TensorToWrite[] {
+function inFileOrder(tensors: readonly TensorToWrite[], order: 'aligned' | 'given'): readonly TensorToWrite[] {
   const names = new Set<string>();
   for (const { name } of tensors) {
     if (names.has(name) || name === '__metadata__') {
@@ -74,6 +52,7 @@ function inFileOrder(tensors: readonly TensorToWrite[]): TensorToWrite[] {
     }
     names.add(name);
   }
+  if (order === 'given') return tensors;
   const bits = ({ dtype }: TensorToWrite) => DTYPE_BITS[dtype];
   return [...tensors].sort((a, b) => bits(b) - bits(a) || (a.name < b.name ? -1 : 1));
 }

@@ -1,12 +1,12 @@
 import { basename } from 'node:path';
-import type { LlamaConfig, QuantizationConfig, RopeConfig } from '../checkpoint/config.js';
+import type { LlamaConfig, RopeConfig } from '../checkpoint/config.js';
 import { inspectCheckpoint, type CheckpointSummary } from '../checkpoint/inspect.js';
 import { bytes } from './bytes.js';
 import { textPairs, textTable } from './text-table.js';
 
 /** Prints what a checkpoint is, from its headers alone. */
-export async function runInspect(folder: string, { json }: { json?: boolean }): Promise<void> {
-  const summary = await inspectCheckpoint(folder);
+export async function runInspect(path: string, { json }: { json?: boolean }): Promise<void> {
+  const summary = await inspectCheckpoint(path);
   process.stdout.write(`${json ? JSON.stringify(summary) : inWords(summary)}\n`);
 }
 
@@ -14,6 +14,7 @@ function inWords(summary: CheckpointSummary): string {
   const { path, config, files, tensors, matrices, totals, memory } = summary;
   const figures = textPairs([
     ...configRows(config),
+    ['quantisation', quantizationInWords(summary)],
     ['parameters', totals.parameters.toLocaleString('en')],
     ['bits per weight', totals.bitsPerWeight.toFixed(2)],
     ['files', files.map((file) => `${file.name} (${bytes(file.bytes)})`).join(', ')],
@@ -42,7 +43,6 @@ function inWords(summary: CheckpointSummary): string {
 }
 
 function configRows(config: LlamaConfig): [string, string][] {
-  const { quantization } = config;
   return [
     ['architecture', config.architecture],
     ['layers', String(config.numHiddenLayers)],
@@ -51,14 +51,22 @@ function configRows(config: LlamaConfig): [string, string][] {
     ['vocabulary', `${config.vocabSize.toLocaleString('en')}${config.tieWordEmbeddings ? ', lm_head is the embedding' : ''}`],
     ['context', `${config.maxPositionEmbeddings.toLocaleString('en')} tokens`],
     ['RoPE', ropeInWords(config.rope)],
-    ['quantisation', quantization ? quantizationInWords(quantization) : 'none'],
   ];
 }
 
 function ropeInWords({ type, theta, ...rest }: RopeConfig): string {
-  const details = Object.entries(rest).map(([name, value]) => `${name} ${value}`);
+  const details = Object.entries(rest).map(([name, value]: [string, unknown]) => {
+    return `${name} ${Array.isArray(value) ? `from ${Math.min(...value)} to ${Math.max(...value)}` : String(value)}`;
+  });
   return [`${type}, θ ${theta.toLocaleString('en')}`, ...details].join(', ');
 }
 
-const quantizationInWords = ({ method, bits, groupSize }: QuantizationConfig): string =>
-  `${method}, ${bits} bits, groups of ${Number.isFinite(groupSize) ? groupSize : 'a whole row'}`;
+/** As the config says; where it does not, as in a GGUF file, the types of the matrices that are no floats. */
+function quantizationInWords({ config: { quantization }, matrices }: CheckpointSummary): string {
+  if (!quantization) {
+    const types = new Set(matrices.map(({ precision }) => precision).filter((precision) => !/^b?f\d+$/.test(precision)));
+    return [...types].join(', ') || 'none';
+  }
+  const { method, bits, groupSize } = quantization;
+  return `${method}, ${bits} bits, groups of ${Number.isFinite(groupSize) ? groupSize : 'a whole row'}`;
+}

@@ -1,10 +1,12 @@
 import { Command } from 'commander';
 import { setLogLevel } from '../base/logger.js';
 import { addCompare } from './commands/compare.js';
+import { addConvert } from './commands/convert.js';
 import { addGenerate } from './commands/generate.js';
 import { addEnvironment } from './commands/environment.js';
 import { addInspect } from './commands/inspect.js';
 import { addLab } from './commands/lab.js';
+import { addMakeWeights } from './commands/make-weights.js';
 import { addQuantize } from './commands/quantize.js';
 import { addSetup } from './commands/setup.js';
 import { UsageError } from './failure.js';
@@ -23,7 +25,7 @@ export function createProgram(): Command {
     .configureHelp({ helpWidth: 100 })
     .exitOverride()
     .configureOutput({ outputError: () => {} });
-  for (const add of [addGenerate, addInspect, addCompare, addQuantize, addLab, addEnvironment, addSetup]) add(program);
+  for (const add of [addGenerate, addInspect, addCompare, addQuantize, addConvert, addMakeWeights, addLab, addEnvironment, addSetup]) add(program);
   for (const command of program.commands) {
     command
       .option('--verbose', 'tell more on standard error')

@@ -1,4 +1,5 @@
 import { GradientError } from '../base/errors.js';
+import { readRow } from '../native/cache-pages.js';
 import { PAGE_POSITIONS, type AttentionSizes, type Past } from '../native/native.js';
 import type { Operand } from './kernel.js';
 
@@ -49,8 +50,8 @@ export function keyRow(
     return current.subarray(start, start + dHead);
   }
   const { pages, layer } = past[batch];
-  const start = (((layer * 2 + kind) * kvHeads + kvHead) * PAGE_POSITIONS + (key % PAGE_POSITIONS)) * dHead;
-  return pages[Math.floor(key / PAGE_POSITIONS)].subarray(start, start + dHead);
+  const place = { layer, kind, kvHead, slot: key % PAGE_POSITIONS };
+  return readRow(pages[Math.floor(key / PAGE_POSITIONS)], sizes, place);
 }
 
 /** Calls `visit` for each query, with its index in the rows of scores and pattern [batch, head, pos]. */

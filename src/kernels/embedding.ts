@@ -1,4 +1,4 @@
-import type { DenseStorage } from '../matrix/storage.js';
+import type { MatrixStorage } from '../matrix/storage.js';
 import { native, type NativeAddon } from '../native/native.js';
 import type { Kernel, Operand } from './kernel.js';
 import { decodeRow } from './weight-rows.js';
@@ -13,7 +13,7 @@ export const embeddingReference: NativeAddon['embedding'] = (ids, table, y) => {
 };
 
 /** Rows of a table by their indices: ids [...] of int32 → [..., d_model]. It has no float input, so no gradient. */
-export const embedding: Kernel<{ ids: Operand<Int32Array> }, { readonly table: DenseStorage }> = {
+export const embedding: Kernel<{ ids: Operand<Int32Array> }, { readonly table: MatrixStorage }> = {
   name: 'NibbleEmbedding',
   compute({ ids }, { table }) {
     const y = new Float32Array(ids.values.length * table.inFeatures);

@@ -16,7 +16,7 @@ export const matmulDenseGradient: Kernel<{ dy: Operand }, MatMulDenseAttributes>
   compute({ dy }, { weight }) {
     const rows = rowsOf(dy, weight.outFeatures);
     const dx = new Float32Array(rows * weight.inFeatures);
-    (native()?.matmulDenseGradient ?? matmulGradientReference)(dy.values, rows, weight, dx);
+    (native()?.matmulGradient ?? matmulGradientReference)(dy.values, rows, weight, dx);
     return { values: dx, shape: withColumns(dy.shape, weight.inFeatures) };
   },
 };
@@ -30,7 +30,9 @@ export const matmulDense: Kernel<{ x: Operand }, MatMulDenseAttributes> = {
   compute({ x }, { weight, bias }) {
     const rows = rowsOf(x, weight.inFeatures);
     const y = new Float32Array(rows * weight.outFeatures);
-    (native()?.matmulDense ?? matmulReference)(x.values, rows, weight, bias, y);
+    const addon = native();
+    if (addon) addon.matmul(x.values, rows, weight, bias, 'exact', y);
+    else matmulReference(x.values, rows, weight, bias, y);
     return { values: y, shape: withColumns(x.shape, weight.outFeatures) };
   },
   gradient: {

@@ -1,10 +1,10 @@
 import type { Tensor } from '@tensorflow/tfjs-core';
-import type { DenseStorage } from '../matrix/storage.js';
+import type { MatrixStorage } from '../matrix/storage.js';
 import { embedding } from '../ops/index.js';
 
 /** Rows of a table, chosen by token id. */
 export class Embedding {
-  constructor(readonly weight: DenseStorage /* [vocab, d_model] */) {}
+  constructor(readonly weight: MatrixStorage /* [vocab, d_model] */) {}
 
   /** `ids`: int32 [batch, pos] */
   forward(ids: Tensor): Tensor {

@@ -1,6 +1,6 @@
 import type { Tensor } from '@tensorflow/tfjs-core';
-import type { Past } from '../native/native.js';
-import { attention, attentionMix, attentionScores, reshape, softmax } from '../ops/index.js';
+import type { CacheType, Past } from '../native/native.js';
+import { attention, attentionMix, attentionScores, reshape, roundToCache, softmax } from '../ops/index.js';
 import type { Linear } from './linear.js';
 import type { RotaryEmbedding } from './rotary-embedding.js';
 import { tapped, type LayerTap } from './tap.js';
@@ -13,6 +13,8 @@ export interface PassContext {
   past(layer: number): Past;
   /** Layers in the cache's pages. */
   readonly layers: number;
+  /** How the cache holds keys and values: attention reads those of this pass as later passes will. */
+  readonly cache: CacheType;
   /** Keeps keys (after RoPE) and values [batch, pos, kv_head, d_head] of a layer for later passes. */
   keep(layer: number, keys: Tensor, values: Tensor): void;
 }
@@ -48,7 +50,8 @@ export class GroupedQueryAttention {
   }
 
   /** softmax(q·kᵀ / √d_head)·v, in three kernels where scores or pattern are tapped, with the same bits. */
-  private attend(q: Tensor, k: Tensor, v: Tensor, layer: number, context: PassContext, tap: LayerTap | null): Tensor {
+  private attend(q: Tensor, rotK: Tensor, exactV: Tensor, layer: number, context: PassContext, tap: LayerTap | null): Tensor {
+    const [k, v] = [rotK, exactV].map((rows) => roundToCache(rows, context.cache));
     const options = { scale: 1 / Math.sqrt(this.dHead), past: context.past(layer), layers: context.layers };
     if (!tap?.wants('attn.hook_attn_scores') && !tap?.wants('attn.hook_pattern')) return attention(q, k, v, options);
     const scores = tapped(tap, 'attn.hook_attn_scores', attentionScores(q, k, options)); // [batch, head, pos, key]

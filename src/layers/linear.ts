@@ -1,13 +1,14 @@
 import type { Tensor } from '@tensorflow/tfjs-core';
-import type { MatrixStorage } from '../matrix/storage.js';
+import type { MatrixStorage, Mode } from '../matrix/storage.js';
 import { matmul } from '../ops/index.js';
 import { tapped, type PointTap } from './tap.js';
 
-/** y = x·Wᵀ + b. The weight may be float or packed to 4 bits: who calls cannot tell. */
+/** y = x·Wᵀ + b. The weight may be float or packed to few bits: who calls cannot tell. */
 export class Linear {
   constructor(
     readonly weight: MatrixStorage, // [out_features, in_features]
     readonly bias: Float32Array | null, // [out_features]
+    readonly mode: Mode = 'exact',
   ) {}
 
   /** The points before and after it are `${name}.hook_in` and `${name}.hook_out`. */
@@ -17,6 +18,6 @@ export class Linear {
     name: Name,
   ): Tensor {
     const input = tapped(tap, `${name}.hook_in`, x); // [batch, pos, in_features]
-    return tapped(tap, `${name}.hook_out`, matmul(input, this.weight, this.bias)); // [batch, pos, out_features]
+    return tapped(tap, `${name}.hook_out`, matmul(input, this.weight, this.bias, this.mode)); // [batch, pos, out_features]
   }
 }

@@ -55,7 +55,8 @@ function fillRows({ cos, sin }: RotaryTable, config: RopeConfig, dHead: number, 
  * ω_i [d_head / 2]: θ^(−2i / d_head), then scaled for longer contexts:
  * - linear: divided by the factor (kaiokendev 2023);
  * - yarn: a ramp between ω and ω / factor over the dimensions (Peng et al. 2023, arXiv:2309.00071, §3.2);
- * - llama3: the same by wavelength (Llama 3.1's published configuration).
+ * - llama3: the same by wavelength (Llama 3.1's published configuration);
+ * - factors: divided by a factor each (GGUF's `rope_freqs`).
  */
 export function inverseFrequencies(config: RopeConfig, dHead: number): Float32Array {
   // rounded to float32 at the same places as in transformers, so that large positions turn by the same angle
@@ -67,6 +68,8 @@ export function inverseFrequencies(config: RopeConfig, dHead: number): Float32Ar
       return base;
     case 'linear':
       return base.map((frequency) => frequency / config.factor);
+    case 'factors':
+      return base.map((frequency, i) => frequency / config.factors[i]);
     case 'yarn': {
       // the dimension whose wave turns `rotations` times over the original context
       const dimensionOf = (rotations: number) =>

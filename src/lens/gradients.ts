@@ -1,5 +1,5 @@
 import { tensor, tensor2d, tidy, type Tensor } from '@tensorflow/tfjs-core';
-import { ShapeError } from '../base/errors.js';
+import { GradientError, ShapeError } from '../base/errors.js';
 import { breather } from '../base/event-loop.js';
 import { checkOptionNames } from '../base/options.js';
 import { hookNames, type HookName } from '../layers/hook-names.js';
@@ -30,6 +30,9 @@ export async function gradients(
 ): Promise<GradientOutput> {
   checkOptionNames(options, ['at', 'signal', 'onProgress'], 'option of gradients');
   const { at = residualStream, signal, onProgress } = options;
+  if (decoder.mode === 'fast') {
+    throw new GradientError({ thing: 'gradients', found: "a model opened in mode 'fast'", expected: "mode 'exact'" });
+  }
   const pos = checkSequences(decoder, sequences);
   const { config } = decoder.weights;
   const found = new Map<HookName, Activation>();
@@ -110,10 +113,10 @@ async function upAndBack(
   }
 }
 
-/** All positions in one pass, with nothing before them and nothing kept. */
+/** All positions in one pass, with nothing before them and nothing kept, hence nothing rounded for a cache. */
 function freshContext(batch: number, pos: number): PassContext {
   const positions = Int32Array.from({ length: batch * pos }, (_, row) => row % pos);
-  return { positions, layers: 1, past: () => null, keep: () => {} };
+  return { positions, layers: 1, cache: 'f32', past: () => null, keep: () => {} };
 }
 
 function checkGradient(gradient: Float32Array, expected: number): void {

@@ -1,4 +1,5 @@
 export { dequantize } from './dequantize.js';
+export { arrayLengths, formBytes, formName, formOf, type DenseForm, type PackedForm, type StorageForm } from './form.js';
 export { packMatrix, unpackCodes, type UnpackedMatrix } from './pack.js';
 export { CODE_BITS, middleZero, packCodes, packedRowBytes, unpackRow } from './planes.js';
 export { bitsPerWeight, storageArrays, storageBytes } from './size.js';

@@ -42,5 +42,11 @@ export interface DenseStorage {
   readonly values: Float32Array | Uint16Array;
 }
 
+/**
+ * How activations meet packed weights: 'exact' as float32, or 'fast', rounded to int8 with a scale max|x| / 127 for every
+ * 32 inputs.
+ */
+export type Mode = 'exact' | 'fast';
+
 /** Groups along a row of a packed matrix. */
 export const groupsPerRow = (inFeatures: number, groupSize: number): number => Math.ceil(inFeatures / groupSize);

@@ -1,3 +1,4 @@
+import type { Mode } from '../matrix/storage.js';
 import type { RotaryTable } from '../ops/rope.js';
 import type { NativeAddon, NativeCapture, NativeDecoder } from '../native/native.js';
 import type { KVCache } from './kv-cache.js';
@@ -24,7 +25,7 @@ export class FusedRunner {
   /** Milliseconds per row of activations, measured at the last pass; at first a guess from the bytes of the weights. */
   #rowMs: number;
 
-  constructor(addon: NativeAddon, weights: LlamaWeights, rotary: RotaryTable) {
+  constructor(addon: NativeAddon, weights: LlamaWeights, rotary: RotaryTable, mode: Mode) {
     const { config } = weights;
     this.#vocabSize = config.vocabSize;
     this.#rotary = rotary;
@@ -39,6 +40,7 @@ export class FusedRunner {
       contextLength: rotary.positions,
       rmsNormEps: config.rmsNormEps,
       attentionScale: 1 / Math.sqrt(config.headDim),
+      mode,
       embedding: weights.embed_tokens,
       layers: weights.layers.map((layer) => ({
         inputNorm: layer.input_layernorm,

@@ -1,12 +1,12 @@
-import { ContextFullError, DisposedError, OptionError } from '../base/errors.js';
+import { ContextFullError, DisposedError, OptionError, OutOfMemoryError } from '../base/errors.js';
 import { breather } from '../base/event-loop.js';
-import { PAGE_POSITIONS, type CachedPositions, type NativeSequence } from '../native/native.js';
+import { copyRow, makePage, readRow, writeRow, type PagePlace, type PageSizes } from '../native/cache-pages.js';
+import { PAGE_POSITIONS, type CachedPositions, type CachePage, type CacheType, type NativeSequence } from '../native/native.js';
 
 /** Sizes that all caches of a model share. */
-export interface CacheShape {
-  readonly layers: number;
-  readonly kvHeads: number;
-  readonly dHead: number;
+export interface CacheShape extends PageSizes {
+  /** How keys and values are held; they are rounded when they are written. */
+  readonly type: CacheType;
   readonly contextLength: number;
   /** ω_i [d_head / 2] of RoPE, to turn keys to new positions. */
   readonly frequencies: Float32Array;
@@ -14,7 +14,7 @@ export interface CacheShape {
 
 /** A page of `PAGE_POSITIONS` positions, all layers; forks share it until one of them writes. */
 interface Page {
-  readonly values: Float32Array; // [layer][key, value][kv_head][PAGE_POSITIONS][d_head]
+  readonly values: CachePage; // [layer][key, value][kv_head][PAGE_POSITIONS][d_head]
   owners: number;
 }
 
@@ -39,7 +39,10 @@ export class KVCache {
     return this.#pages.reduce((sum, page) => sum + page.values.byteLength, 0);
   }
 
-  /** Makes room for `count` more positions, in pages that no fork shares. Throws `ContextFullError` beyond the context. */
+  /**
+   * Makes room for `count` more positions, in pages that no fork shares. Throws `ContextFullError` beyond the context and
+   * `OutOfMemoryError` where there is no memory; the cache is then as it was.
+   */
   reserve(count: number): void {
     this.#check();
     const end = this.#length + count;
@@ -62,13 +65,11 @@ export class KVCache {
   /** Writes keys and values [pos, kv_head, d_head] of one layer after the positions held. */
   write(layer: number, keys: Float32Array, values: Float32Array): void {
     const { kvHeads, dHead } = this.shape;
-    const rowLength = kvHeads * dHead;
-    for (let pos = 0; pos * rowLength < keys.length; pos++) {
-      for (let head = 0; head < kvHeads; head++) {
-        const from = pos * rowLength + head * dHead;
-        this.#rows(layer, 0, head, this.#length + pos, 1).set(keys.subarray(from, from + dHead));
-        this.#rows(layer, 1, head, this.#length + pos, 1).set(values.subarray(from, from + dHead));
-      }
+    for (let row = 0; row * dHead < keys.length; row++) {
+      const [position, kvHead] = [this.#length + Math.floor(row / kvHeads), row % kvHeads];
+      const [from, to] = [row * dHead, (row + 1) * dHead];
+      this.#write({ layer, kind: 0, kvHead, position }, keys.subarray(from, to));
+      this.#write({ layer, kind: 1, kvHead, position }, values.subarray(from, to));
     }
   }
 
@@ -109,8 +110,8 @@ export class KVCache {
 
   /**
    * Drops positions [from, from + count) and moves later ones up; their keys are turned back by count·ω, so that they
-   * stand at their new positions (values have no position). Each use rounds the keys once more. The cache must be left
-   * alone until it is done.
+   * stand at their new positions (values have no position). Each use rounds the keys once more, as the cache's type
+   * does. The cache must be left alone until it is done.
    */
   async discard(from: number, count: number): Promise<void> {
     this.#check();
@@ -123,32 +124,20 @@ export class KVCache {
       await breathe();
       this.#own(page, page + 1);
     }
-    const { layers, kvHeads, dHead, frequencies } = this.shape;
+    const { layers, kvHeads, frequencies } = this.shape;
     const cos = frequencies.map((frequency) => Math.cos(count * frequency));
     const sin = frequencies.map((frequency) => Math.sin(count * frequency));
     for (let layer = 0; layer < layers; layer++) {
-      for (let head = 0; head < kvHeads; head++) {
-        await breathe();
-        for (let position = from; position + count < this.#length;) {
-          const rows = this.#moveUp(layer, 0, head, position, count);
-          this.#moveUp(layer, 1, head, position, count);
-          turnBack(this.#rows(layer, 0, head, position, rows), dHead, cos, sin);
-          position += rows;
+      for (let kvHead = 0; kvHead < kvHeads; kvHead++) {
+        for (let position = from; position + count < this.#length; position++) {
+          if (position === from || position % PAGE_POSITIONS === 0) await breathe();
+          const [key, value] = ([0, 1] as const).map((kind) => ({ layer, kind, kvHead, position }));
+          this.#copy({ ...value, position: position + count }, value);
+          this.#write(key, turnedBack(this.#read({ ...key, position: position + count }), cos, sin));
         }
       }
     }
     this.truncate(this.#length - count);
-  }
-
-  /** Copies as many rows as lie in one piece from `position + count` to `position`; returns how many. */
-  #moveUp(layer: number, kind: 0 | 1, head: number, position: number, count: number): number {
-    const rows = Math.min(
-      PAGE_POSITIONS - (position % PAGE_POSITIONS),
-      PAGE_POSITIONS - ((position + count) % PAGE_POSITIONS),
-      this.#length - count - position,
-    );
-    this.#rows(layer, kind, head, position, rows).set(this.#rows(layer, kind, head, position + count, rows));
-    return rows;
   }
 
   dispose(): void {
@@ -157,23 +146,48 @@ export class KVCache {
     this.#disposed = true;
   }
 
-  /** Keys (0) or values (1) of one head at `count` positions of one page: [count, d_head]. */
-  #rows(layer: number, kind: 0 | 1, head: number, position: number, count: number): Float32Array {
-    const { kvHeads, dHead } = this.shape;
-    const { values } = this.#pages[Math.floor(position / PAGE_POSITIONS)];
-    const start = (((layer * 2 + kind) * kvHeads + head) * PAGE_POSITIONS + (position % PAGE_POSITIONS)) * dHead;
-    return values.subarray(start, start + count * dHead);
+  #write(row: Row, x: Float32Array): void {
+    writeRow(this.#pageOf(row), this.shape, placeOf(row), x);
+  }
+
+  #read(row: Row): Float32Array {
+    return readRow(this.#pageOf(row), this.shape, placeOf(row));
+  }
+
+  #copy(from: Row, to: Row): void {
+    copyRow(this.shape, this.#pageOf(from), placeOf(from), this.#pageOf(to), placeOf(to));
+  }
+
+  #pageOf({ position }: Row): CachePage {
+    return this.#pages[Math.floor(position / PAGE_POSITIONS)].values;
   }
 
   /** Makes pages [first, end) exist and belong to this cache alone. */
   #own(first: number, end: number): void {
-    const { layers, kvHeads, dHead } = this.shape;
     for (let index = first; index < end; index++) {
       const page = this.#pages[index];
       if (page?.owners === 1) continue;
-      const values = page?.values.slice() ?? new Float32Array(layers * 2 * kvHeads * PAGE_POSITIONS * dHead);
+      const values = this.#newPage(page);
       if (page) page.owners--;
       this.#pages[index] = { values, owners: 1 };
+    }
+  }
+
+  /** A copy of a page, or an empty one. */
+  #newPage(page?: Page): CachePage {
+    try {
+      return page?.values.slice() ?? makePage(this.shape.type, this.shape);
+    } catch (cause) {
+      this.#release(Math.ceil(this.#length / PAGE_POSITIONS));
+      if (!(cause instanceof RangeError)) throw cause;
+      const { layers, kvHeads, dHead, type } = this.shape;
+      throw new OutOfMemoryError({
+        thing: 'memory for a page of the KV cache',
+        found: cause.message,
+        expected: `room for ${PAGE_POSITIONS} positions of ${layers} layers, ${kvHeads} heads and d_head ${dHead} in ${type}`,
+        where: `after ${this.#length} positions`,
+        cause,
+      });
     }
   }
 
@@ -186,15 +200,21 @@ export class KVCache {
   }
 }
 
-/** Turns each pair (i, i + half) of each row by −angle_i. */
-function turnBack(rows: Float32Array, dHead: number, cos: Float32Array, sin: Float32Array): void {
-  const half = dHead / 2;
-  for (let row = 0; row < rows.length; row += dHead) {
-    for (let i = 0; i < half; i++) {
-      const a = rows[row + i];
-      const b = rows[row + half + i];
-      rows[row + i] = a * cos[i] + b * sin[i];
-      rows[row + half + i] = b * cos[i] - a * sin[i];
-    }
+/** A key (kind 0) or value (kind 1) of the sequence. */
+interface Row extends Omit<PagePlace, 'slot'> {
+  readonly position: number;
+}
+
+const placeOf = ({ position, ...row }: Row): PagePlace => ({ ...row, slot: position % PAGE_POSITIONS });
+
+/** A row with each pair (i, i + half) turned by −angle_i. */
+function turnedBack(row: Float32Array, cos: Float32Array, sin: Float32Array): Float32Array {
+  const half = row.length / 2;
+  const turned = new Float32Array(row.length);
+  for (let i = 0; i < half; i++) {
+    const [a, b] = [row[i], row[half + i]];
+    turned[i] = a * cos[i] + b * sin[i];
+    turned[half + i] = b * cos[i] - a * sin[i];
   }
+  return turned;
 }

@@ -13,6 +13,7 @@ import {
   type PassContext,
   type Tap,
 } from '../layers/index.js';
+import type { Mode } from '../matrix/storage.js';
 import type { RotaryTable } from '../ops/index.js';
 import { lastRows, tensorValues, tidyValues } from '../ops/index.js';
 import type { KVCache } from './kv-cache.js';
@@ -37,9 +38,9 @@ export class LlamaModel {
   readonly norm: RMSNorm;
   readonly lm_head: Linear;
 
-  constructor(weights: LlamaWeights, rotaryTable: RotaryTable) {
+  constructor(weights: LlamaWeights, rotaryTable: RotaryTable, mode: Mode = 'exact') {
     const { numAttentionHeads, numKeyValueHeads, headDim, rmsNormEps } = weights.config;
-    const linear = ({ weight, bias }: LinearWeights) => new Linear(weight, bias);
+    const linear = ({ weight, bias }: LinearWeights) => new Linear(weight, bias, mode);
     const rotary = new RotaryEmbedding(rotaryTable);
     this.embed_tokens = new Embedding(weights.embed_tokens);
     this.layers = weights.layers.map((w, index) => {
@@ -103,6 +104,7 @@ function passContext({ caches, pos }: Pass, layers: number): PassContext {
   return {
     positions,
     layers,
+    cache: caches[0].shape.type,
     past: (layer) => (fresh ? null : caches.map((cache) => cache.view(layer))),
     keep: (layer, keys, values) => {
       const [k, v] = [tensorValues(keys), tensorValues(values)];

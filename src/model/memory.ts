@@ -1,4 +1,4 @@
-import { storageArrays, type MatrixStorage } from '../matrix/index.js';
+import { CODE_BITS, formName, formOf, storageArrays, type MatrixStorage } from '../matrix/index.js';
 import { isMapped } from '../native/mapped-files.js';
 import type { RotaryTable } from '../ops/rope.js';
 import { LINEAR_NAMES, type LlamaWeights } from './weights.js';
@@ -6,6 +6,8 @@ import { LINEAR_NAMES, type LlamaWeights } from './weights.js';
 /** Memory of one kind of thing. */
 export interface MemoryRow {
   readonly kind: string;
+  /** How its matrices are held, such as "int4 g64" or "bf16", joined by "+" where they differ; "f32" of vectors. */
+  readonly stored: string;
   /** Matrices or vectors. */
   readonly count: number;
   readonly bytes: number;
@@ -15,19 +17,23 @@ export interface MemoryRow {
 
 /** What a model keeps from pass to pass, by kind. KV caches and activations belong to those who run it. */
 export function memoryOf(weights: LlamaWeights, rotary: RotaryTable): MemoryRow[] {
-  const vectors = (kind: string, arrays: readonly ArrayBufferView[], count: number = arrays.length): MemoryRow => ({
+  const row = (kind: string, stored: string, arrays: readonly ArrayBufferView[], count: number): MemoryRow => ({
     kind,
+    stored,
     count,
     bytes: bytesOf(arrays),
     mapped: bytesOf(arrays.filter(isMapped)),
   });
-  const matrices = (kind: string, storages: readonly MatrixStorage[]): MemoryRow =>
-    vectors(kind, storages.flatMap(storageArrays), storages.length);
+  const matrices = (kind: string, storages: readonly MatrixStorage[]): MemoryRow => {
+    const forms = new Set(storages.map((storage) => formName(formOf(storage))));
+    return row(kind, [...forms].join('+'), storages.flatMap(storageArrays), storages.length);
+  };
+  const vectors = (kind: string, arrays: readonly ArrayBufferView[]): MemoryRow => row(kind, 'f32', arrays, arrays.length);
   const linears = weights.layers.flatMap((layer) => LINEAR_NAMES.map((name) => layer[name]));
   const storages = linears.map(({ weight }) => weight);
   const tied = weights.lm_head.weight === weights.embed_tokens;
   return [
-    matrices('layers, int4', storages.filter(({ kind }) => kind === 'packed')),
+    ...CODE_BITS.map((bits) => matrices(`layers, int${bits}`, storages.filter((one) => one.kind === 'packed' && one.bits === bits))),
     matrices('layers, float', storages.filter(({ kind }) => kind === 'dense')),
     matrices(tied ? 'embedding and lm_head (tied)' : 'embedding', [weights.embed_tokens]),
     matrices('lm_head', tied ? [] : [weights.lm_head.weight]),

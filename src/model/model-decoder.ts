@@ -1,8 +1,8 @@
 import { OptionError, ShapeError } from '../base/errors.js';
 import { breather } from '../base/event-loop.js';
 import { warnOnce } from '../base/logger.js';
-import type { MatrixStorage } from '../matrix/storage.js';
-import { native, nativeAbsence } from '../native/native.js';
+import type { MatrixStorage, Mode } from '../matrix/storage.js';
+import { native, nativeAbsence, type CacheType } from '../native/native.js';
 import { growingRotaryTable, inverseFrequencies } from '../layers/rotary-table.js';
 import type { RotaryTable } from '../ops/rope.js';
 import { FusedRunner } from './fused-runner.js';
@@ -32,6 +32,10 @@ export interface DecodeSettings {
 export interface DecoderParts {
   /** A rotary table in place of the config's own. */
   readonly rotary?: RotaryTable;
+  /** How KV caches hold their numbers; default 'f32'. */
+  readonly cache?: CacheType;
+  /** How activations meet packed weights; default 'exact'. */
+  readonly mode?: Mode;
   /** Where the weights are from, for run records. */
   readonly source?: { readonly path: string; readonly hash: string };
 }
@@ -47,17 +51,20 @@ export class ModelDecoder {
   readonly cacheShape: CacheShape;
   readonly fused: FusedRunner | null;
   readonly rotary: RotaryTable;
+  readonly mode: Mode;
   readonly #source: DecoderParts['source'];
   #composed: Promise<LlamaModel> | null = null;
 
-  constructor(readonly weights: LlamaWeights, { rotary, source }: DecoderParts = {}) {
+  constructor(readonly weights: LlamaWeights, { rotary, source, cache = 'f32', mode = 'exact' }: DecoderParts = {}) {
     const { config } = weights;
     this.#source = source;
+    this.mode = mode;
     this.vocabSize = config.vocabSize;
     this.contextLength = config.maxPositionEmbeddings;
     this.eosIds = config.eosTokenIds;
     this.rotary = rotary ?? growingRotaryTable(config.rope, config.headDim, this.contextLength);
     this.cacheShape = {
+      type: cache,
       layers: config.numHiddenLayers,
       kvHeads: config.numKeyValueHeads,
       dHead: config.headDim,
@@ -65,7 +72,7 @@ export class ModelDecoder {
       frequencies: inverseFrequencies(config.rope, config.headDim),
     };
     const addon = native();
-    this.fused = addon && new FusedRunner(addon, weights, this.rotary);
+    this.fused = addon && new FusedRunner(addon, weights, this.rotary, mode);
     if (!addon) {
       warnOnce(`no native addon: models run on TypeScript kernels, tens of times slower; ${nativeAbsence()}`);
     }
@@ -76,14 +83,14 @@ export class ModelDecoder {
     this.#composed ??= (async () => {
       const [{ ready }, { LlamaModel }] = await Promise.all([import('../kernels/backend.js'), import('./llama-model.js')]);
       await ready();
-      return new LlamaModel(this.weights, this.rotary);
+      return new LlamaModel(this.weights, this.rotary, this.mode);
     })();
     return this.#composed;
   }
 
   /** How what is generated comes about; null for weights of no known source. */
   record(seed?: number): RunRecord | null {
-    return this.#source ? runRecord(this.weights, this.#source, this.fused ? 'fused' : 'composed', seed) : null;
+    return this.#source ? runRecord(this, this.#source, this.fused ? 'fused' : 'composed', seed) : null;
   }
 
   createSequence(): KVCache {

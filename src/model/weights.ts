@@ -1,5 +1,5 @@
 import type { LlamaConfig } from '../checkpoint/config.js';
-import type { DenseStorage, MatrixStorage } from '../matrix/storage.js';
+import type { MatrixStorage } from '../matrix/storage.js';
 
 /** A linear layer's arrays. */
 export interface LinearWeights {
@@ -27,7 +27,7 @@ export type LinearName = (typeof LINEAR_NAMES)[number];
 /** All arrays of a LLaMA, with the names of its checkpoint. */
 export interface LlamaWeights {
   readonly config: LlamaConfig;
-  readonly embed_tokens: DenseStorage; // [vocab, d_model]
+  readonly embed_tokens: MatrixStorage; // [vocab, d_model]
   readonly layers: readonly DecoderLayerWeights[];
   readonly norm: Float32Array; // [d_model]
   readonly lm_head: LinearWeights; // [vocab, d_model]

@@ -1,10 +1,10 @@
 import { createRequire } from 'node:module';
 import { fileURLToPath } from 'node:url';
 import { log } from '../base/logger.js';
-import type { DenseStorage, PackedStorage } from '../matrix/storage.js';
+import type { MatrixStorage, Mode } from '../matrix/storage.js';
 
 /** Increased with every change of this file's interfaces; an addon built for another number is not used. */
-export const NATIVE_INTERFACE = 2;
+export const NATIVE_INTERFACE = 3;
 
 /** Bytes that one mapping may have: as the longest Buffer of Node.js 20. */
 export const LONGEST_MAPPING = 2 ** 32;
@@ -13,11 +13,21 @@ export const LONGEST_MAPPING = 2 ** 32;
 export const PAGE_POSITIONS = 64;
 
 /**
- * Keys and values of earlier positions of one sequence. Each page is [layer][key, value][kv_head][PAGE_POSITIONS][d_head]
- * in float32; keys are stored after RoPE. Position p is in page ⌊p / PAGE_POSITIONS⌋.
+ * How a KV cache holds its numbers: exactly, to 11 significant bits, or as 8-bit codes with a float32 scale for each
+ * key and value vector. `roundRows` of cache-pages.ts says what becomes of a number.
+ */
+export type CacheType = 'f32' | 'f16' | 'int8';
+
+/** A page of a cache: for 'f32', of float16 bits for 'f16', or of scales and codes for 'int8'. */
+export type CachePage = Float32Array | Uint16Array | Int8Array;
+
+/**
+ * Keys and values of earlier positions of one sequence. Each page is [layer][key, value][kv_head][PAGE_POSITIONS][d_head],
+ * of 'int8' with PAGE_POSITIONS scales before the codes of each [layer][key, value][kv_head]; all pages of a sequence
+ * are of one type. Keys are stored after RoPE. Position p is in page ⌊p / PAGE_POSITIONS⌋.
  */
 export interface CachedPositions {
-  readonly pages: readonly Float32Array[];
+  readonly pages: readonly CachePage[];
   /** Positions held, all before the ones being computed. */
   readonly length: number;
   /** The layer whose keys and values an attention kernel reads; the fused decoder ignores it. */
@@ -40,7 +50,7 @@ export type Past = readonly CachedPositions[] | null;
 
 /** A linear layer as the fused decoder takes it. */
 export interface NativeLinear {
-  readonly weight: PackedStorage | DenseStorage;
+  readonly weight: MatrixStorage;
   /** [outFeatures] */
   readonly bias: Float32Array | null;
 }
@@ -69,7 +79,9 @@ export interface NativeDecoderSpec {
   readonly rmsNormEps: number;
   /** Factor on q·k, 1/√d_head for LLaMA. */
   readonly attentionScale: number;
-  readonly embedding: DenseStorage;
+  /** Of the products with packed weights. */
+  readonly mode: Mode;
+  readonly embedding: MatrixStorage;
   readonly layers: readonly NativeDecoderLayer[];
   readonly finalNorm: Float32Array;
   readonly lmHead: NativeLinear;
@@ -78,9 +90,12 @@ export interface NativeDecoderSpec {
   readonly sin: Float32Array;
 }
 
-/** One sequence of a fused step. Its pages must have room for length + pos positions; they are written in place. */
+/**
+ * One sequence of a fused step. Its pages must have room for length + pos positions; they are written in place. What a
+ * step attends to of its own positions is rounded as their type rounds it, so that it is what later steps will find.
+ */
 export interface NativeSequence {
-  readonly pages: readonly Float32Array[];
+  readonly pages: readonly CachePage[];
   readonly length: number;
 }
 
@@ -133,14 +148,12 @@ export interface NativeAddon {
    */
   mapFile(path: string, offset: number, length: number): ArrayBuffer;
 
-  /** y[r, n] = bias[n] + Σ_k x[r, k]·W[n, k] */
-  matmulPacked(x: Float32Array, rows: number, w: PackedStorage, bias: Float32Array | null, y: Float32Array): void;
+  /** y[r, n] = bias[n] + Σ_k x[r, k]·W[n, k]; dense weights are multiplied exactly in either mode. */
+  matmul(x: Float32Array, rows: number, w: MatrixStorage, bias: Float32Array | null, mode: Mode, y: Float32Array): void;
   /** dx[r, k] = Σ_n dy[r, n]·W[n, k] */
-  matmulPackedGradient(dy: Float32Array, rows: number, w: PackedStorage, dx: Float32Array): void;
-  matmulDense(x: Float32Array, rows: number, w: DenseStorage, bias: Float32Array | null, y: Float32Array): void;
-  matmulDenseGradient(dy: Float32Array, rows: number, w: DenseStorage, dx: Float32Array): void;
+  matmulGradient(dy: Float32Array, rows: number, w: MatrixStorage, dx: Float32Array): void;
   /** y[r] = table[ids[r]] */
-  embedding(ids: Int32Array, table: DenseStorage, y: Float32Array): void;
+  embedding(ids: Int32Array, table: MatrixStorage, y: Float32Array): void;
 
   /** scale[r] = √(mean_k x[r, k]² + eps) */
   rmsNormScale(x: Float32Array, rows: number, eps: number, scale: Float32Array): void;
@@ -167,7 +180,7 @@ export interface NativeAddon {
   /** z [batch, pos, heads, dHead] = Σ_key pattern·v */
   attentionMix(pattern: Float32Array, v: Float32Array, sizes: AttentionSizes, past: Past, z: Float32Array): void;
   attentionMixGradient(dz: Float32Array, pattern: Float32Array, v: Float32Array, sizes: AttentionSizes, dpattern: Float32Array, dv: Float32Array): void;
-  /** Scores, softmax and mix in one call, with the same bits, without holding the whole pattern. */
+  /** Scores, softmax and mix in one call, with the same bits; of several positions it never holds the whole pattern. */
   attention(q: Float32Array, k: Float32Array, v: Float32Array, sizes: AttentionSizes, past: Past, scale: number, z: Float32Array): void;
 
   /** y = gate / (1 + e^−gate) · up */

@@ -6,6 +6,7 @@ import { keysOf } from '../kernels/attention-rows.js';
 import { attentionScores as scoresKernel } from '../kernels/attention-scores.js';
 import { attention as joinedKernel } from '../kernels/attention.js';
 import { runKernel } from '../kernels/run.js';
+import { cacheTypeOf, pageLength } from '../native/cache-pages.js';
 import { PAGE_POSITIONS, type AttentionSizes, type Past } from '../native/native.js';
 import { checkShape, checkSize, checkTensor, inWords } from './check.js';
 
@@ -94,14 +95,16 @@ function checkGroups(op: string, heads: number, kvHeads: number): void {
   });
 }
 
-function checkPast(op: string, past: Past, { batch, kvHeads, dHead, layers }: AttentionSizes): void {
+function checkPast(op: string, past: Past, sizes: AttentionSizes): void {
+  const { batch, layers } = sizes;
   checkWhole(op, 'layers', layers, 1);
   if (!past) return;
   checkSize(op, 'sequences with a past', past.length, batch);
-  const pageLength = layers * 2 * kvHeads * PAGE_POSITIONS * dHead;
   for (const { pages, length, layer } of past) {
     checkWhole(op, 'cached positions', length, 0, pages.length * PAGE_POSITIONS);
     checkWhole(op, 'layer', layer, 0, layers - 1);
-    for (const page of pages) checkSize(op, 'length of a page', page.length, pageLength);
+    const types = new Set(pages.map(cacheTypeOf));
+    if (types.size > 1) throw new OptionError({ thing: 'pages', found: [...types], expected: 'one type', where: op });
+    for (const page of pages) checkSize(op, 'length of a page', page.length, pageLength(cacheTypeOf(page), sizes));
   }
 }

@@ -13,6 +13,7 @@ export { matmul } from './matmul.js';
 export { reshape } from './reshape.js';
 export { divideRows, multiplyColumns, rmsNorm, rmsNormScale } from './rms-norm.js';
 export { rope, type RotaryTable } from './rope.js';
+export { roundToCache } from './round-to-cache.js';
 export { softmax } from './softmax.js';
 export { swiglu } from './swiglu.js';
 export { tensorValues, tidyValues } from './values.js';

@@ -1,14 +1,16 @@
-import { readdir, readFile, writeFile } from 'node:fs/promises';
+import { readFile, writeFile } from 'node:fs/promises';
 import { basename, join } from 'node:path';
 import { CheckpointError, OptionError } from '../base/errors.js';
 import { breather, type Breathe } from '../base/event-loop.js';
 import { checkOptionNames } from '../base/options.js';
 import { VERSION } from '../base/version.js';
 import { openCheckpoint, type Checkpoint } from '../checkpoint/checkpoint.js';
+import { copyCompanions } from '../checkpoint/companions.js';
 import { layerModules, type ModuleSpec } from '../checkpoint/names.js';
+import { writeFolder } from '../checkpoint/output-folder.js';
 import { awqGemmObstacle, packAwqGemm, type AwqGemmTensors } from '../checkpoint/pack-awq.js';
 import { writeSafetensors, type TensorToWrite } from '../checkpoint/safetensors.js';
-import { writeFolder } from './output-folder.js';
+import type { Dtype } from '../checkpoint/tensor-info.js';
 import { quantizeMatrix } from './quantize-matrix.js';
 import { QuantizationResult, type QuantizationRecord, type QuantizedMatrix } from './result.js';
 
@@ -25,20 +27,6 @@ export interface QuantizeOptions {
 }
 
 const LEAST_GROUP = 16;
-
-/** What goes along unchanged, where it is there: the tokenizer, and how the model wants to be sampled. */
-const COMPANIONS = new Set([
-  'generation_config.json',
-  'tokenizer.json',
-  'tokenizer.model',
-  'tokenizer_config.json',
-  'special_tokens_map.json',
-  'added_tokens.json',
-  'vocab.json',
-  'merges.txt',
-  'chat_template.jinja',
-  'chat_template.json',
-]);
 
 /**
  * Writes the INT4 twin of a float checkpoint as a standard AWQ checkpoint (Hugging Face layout, GEMM packing): the
@@ -57,6 +45,7 @@ export async function quantizeCheckpoint(
   const { groupSize } = recipe;
   const checkpoint = await openCheckpoint(input, { signal: options.signal });
   try {
+    requireSafetensors(checkpoint);
     const linears = Array.from({ length: checkpoint.config.numHiddenLayers }, (_, i) =>
       layerModules(checkpoint.config, i),
     )
@@ -68,9 +57,7 @@ export async function quantizeCheckpoint(
     await writeFolder(output, async (folder) => {
       const config = await quantizedConfig(checkpoint.path, groupSize);
       await writeFile(join(folder, 'config.json'), config);
-      for (const name of await readdir(checkpoint.path)) {
-        if (COMPANIONS.has(name)) await writeFile(join(folder, name), await readFile(join(checkpoint.path, name)));
-      }
+      await copyCompanions(checkpoint.path, folder);
       await writeSafetensors(join(folder, 'model.safetensors'), tensors, { format: 'pt' }, options);
     });
     return run.result(output, linears, {
@@ -93,6 +80,13 @@ function checkOptions(options: QuantizeOptions): { method: 'rtn'; bits: 4; group
     throw new OptionError({ thing: 'groupSize', found: groupSize, expected: `a whole number from ${LEAST_GROUP}` });
   }
   return { method, bits, groupSize };
+}
+
+/** Tensors that are kept go into the new file as they are in the old one. */
+function requireSafetensors({ format, path: where }: Checkpoint): void {
+  if (format === 'safetensors') return;
+  const expected = "safetensors in Hugging Face's layout";
+  throw new CheckpointError({ thing: 'checkpoint', found: format === 'gguf' ? 'a GGUF file' : 'one in compute layout', expected, where });
 }
 
 function checkLinear(checkpoint: Checkpoint, { name, shape: [out, input] }: ModuleSpec, groupSize: number): void {
@@ -163,7 +157,7 @@ class QuantizationRun {
       .filter(({ name }) => !replaced.has(name))
       .map((tensor) => ({
         name: tensor.name,
-        dtype: tensor.dtype,
+        dtype: tensor.dtype as Dtype,
         shape: tensor.shape,
         data: () => this.#checkpoint.bytesOf(tensor, this.#breathe),
       }));

@@ -1,7 +1,7 @@
 import type { Breathe } from '../base/event-loop.js';
 import { dequantize } from '../matrix/dequantize.js';
 import { packedRowBytes } from '../matrix/planes.js';
-import { groupsPerRow, type DenseStorage, type PackedStorage } from '../matrix/storage.js';
+import { groupsPerRow, type CodeBits, type MatrixStorage, type PackedStorage } from '../matrix/storage.js';
 import { quantizeRtn } from './rtn.js';
 
 /** Weights quantised between two breaths. */
@@ -17,12 +17,13 @@ export interface MatrixQuantization {
 
 /** `quantizeRtn` over a whole stored matrix, some rows at a time. */
 export async function quantizeMatrix(
-  matrix: DenseStorage,
+  matrix: MatrixStorage,
   groupSize: number,
   breathe: Breathe,
+  bits: CodeBits = 4,
 ): Promise<MatrixQuantization> {
   const { outFeatures, inFeatures } = matrix;
-  const rowBytes = packedRowBytes(inFeatures, 4);
+  const rowBytes = packedRowBytes(inFeatures, bits);
   const groups = groupsPerRow(inFeatures, groupSize);
   const codes = new Uint8Array(outFeatures * rowBytes);
   const scales = new Uint16Array(outFeatures * groups);
@@ -33,7 +34,7 @@ export async function quantizeMatrix(
     await breathe();
     const to = Math.min(from + rowsAtOnce, outFeatures);
     const weights = dequantize(matrix, [from, to]);
-    const part = quantizeRtn(weights, to - from, inFeatures, groupSize, from);
+    const part = quantizeRtn(weights, to - from, inFeatures, groupSize, { bits, firstRow: from });
     codes.set(part.codes, from * rowBytes);
     scales.set(part.scales, from * groups);
     if (part.zeros) zeros.set(part.zeros, from * groups);
@@ -43,6 +44,6 @@ export async function quantizeMatrix(
       squaredNorm += weights[i] ** 2;
     }
   }
-  const sizes = { kind: 'packed', bits: 4, outFeatures, inFeatures, groupSize, rowBytes } as const;
+  const sizes = { kind: 'packed', bits, outFeatures, inFeatures, groupSize, rowBytes } as const;
   return { storage: { ...sizes, codes, scales, zeros, offsets: null }, squaredError, squaredNorm };
 }

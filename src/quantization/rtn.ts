@@ -1,21 +1,21 @@
 import { OptionError, ShapeError } from '../base/errors.js';
 import { f16ToF32, f32ToF16 } from '../base/float16.js';
 import { packMatrix } from '../matrix/pack.js';
-import { groupsPerRow, type PackedStorage } from '../matrix/storage.js';
+import { groupsPerRow, type CodeBits, type PackedStorage } from '../matrix/storage.js';
 
-const LARGEST_CODE = 15;
 /** Keeps the scale of a group of zeros over 0; in float16 it is a subnormal. */
 const LEAST_RANGE = 1e-5;
 
 /**
  * Round to nearest, asymmetric, per row and group of `groupSize` inputs:
  *
- * s = f16((max − min) / 15), z = −round(min / s), q = clamp(round(w / s) + z, 0, 15), W ≈ (q − z)·s,
+ * s = f16((max − min) / L), z = −round(min / s), q = clamp(round(w / s) + z, 0, L), W ≈ (q − z)·s,
  *
- * with min ≤ 0 ≤ max, so that z is a code and zero is exact. Codes are chosen for the scale as it is stored. Ties go to
+ * with L = 2^bits − 1 the largest code and min ≤ 0 ≤ max, so that z is a code and zero is exact. Codes are chosen for the scale as it is stored. Ties go to
  * even, as in torch; the recipe is AutoAWQ's `pseudo_quantize_tensor`, with the range widened to hold 0 as GPTQ does.
  * @param weights [outFeatures, inFeatures]
- * @param firstRow number of the first output, where these are some of a matrix; errors name it
+ * @param options `bits`: 4 unless given; `firstRow`: number of the first output, where these are some of a matrix, for
+ * errors.
  * @throws ShapeError if sizes do not fit; OptionError for a weight that is not finite or a range beyond float16.
  */
 export function quantizeRtn(
@@ -23,11 +23,13 @@ export function quantizeRtn(
   outFeatures: number,
   inFeatures: number,
   groupSize: number,
-  firstRow: number = 0,
+  { bits = 4, firstRow = 0 }: { bits?: CodeBits; firstRow?: number } = {},
 ): PackedStorage {
   if (weights.length !== outFeatures * inFeatures) {
     throw new ShapeError({ thing: 'weights', found: weights.length, expected: `${outFeatures} × ${inFeatures}` });
   }
+  const largest = 2 ** bits - 1;
+  const toCode = (value: number): number => Math.min(Math.max(value, 0), largest);
   const groups = groupsPerRow(inFeatures, groupSize);
   const codes = new Uint8Array(weights.length);
   const scales = new Uint16Array(outFeatures * groups);
@@ -43,19 +45,17 @@ export function quantizeRtn(
         if (weight < min) min = weight;
         else if (weight > max) max = weight;
       }
-      const bits = f32ToF16(Math.max(max - min, LEAST_RANGE) / LARGEST_CODE);
-      const scale = f16ToF32(bits);
+      const stored = f32ToF16(Math.max(max - min, LEAST_RANGE) / largest);
+      const scale = f16ToF32(stored);
       if (!Number.isFinite(scale)) throw badWeight(max - min, firstRow + n, g * groupSize);
-      const zero = clampToCode(-roundHalfEven(Math.fround(min / scale)));
-      scales[n * groups + g] = bits;
+      const zero = toCode(-roundHalfEven(Math.fround(min / scale)));
+      scales[n * groups + g] = stored;
       zeros[n * groups + g] = zero;
-      for (let i = start; i < end; i++) codes[i] = clampToCode(roundHalfEven(Math.fround(weights[i] / scale)) + zero);
+      for (let i = start; i < end; i++) codes[i] = toCode(roundHalfEven(Math.fround(weights[i] / scale)) + zero);
     }
   }
-  return packMatrix({ outFeatures, inFeatures, groupSize, codes, scales, zeros });
+  return packMatrix({ bits, outFeatures, inFeatures, groupSize, codes, scales, zeros });
 }
-
-const clampToCode = (value: number): number => Math.min(Math.max(value, 0), LARGEST_CODE);
 
 function roundHalfEven(value: number): number {
   const up = Math.round(value);

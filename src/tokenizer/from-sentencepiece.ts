@@ -20,7 +20,15 @@ export async function tokenizerFromSentencePiece(
   settings: TokenizerSettings,
   breathe: Breathe,
 ): Promise<SubwordTokenizer> {
-  const model = await parseSentencePieceModel(bytes, file, breathe);
+  return tokenizerOfPieces(await parseSentencePieceModel(bytes, file, breathe), settings, breathe);
+}
+
+/** The same of pieces, scores and types, whichever file they were read from. */
+export async function tokenizerOfPieces(
+  model: SentencePieceModel,
+  settings: TokenizerSettings,
+  breathe: Breathe,
+): Promise<SubwordTokenizer> {
   const pieces = model.pieces.map((piece, id) => [piece, id] as const);
   const vocabulary = await Vocabulary.of(pieces, settings.addedTokens, breathe);
   const orNull = (id: number): number | null => (id < 0 ? null : id);

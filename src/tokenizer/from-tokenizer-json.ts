@@ -20,7 +20,16 @@ export async function tokenizerFromJson(
   settings: TokenizerSettings,
   breathe: Breathe,
 ): Promise<SubwordTokenizer> {
-  const json = await parseJson(bytes, file, breathe);
+  return tokenizerFromFields(await parseJson(bytes, file, breathe), settings, breathe);
+}
+
+/** The same of its fields, parsed or made. */
+export async function tokenizerFromFields(
+  json: JsonField,
+  settings: TokenizerSettings,
+  breathe: Breathe,
+): Promise<SubwordTokenizer> {
+  const { file } = json;
   const model = await parseBpeModel(json.get('model'), breathe);
   const addedTokens = parseAddedTokens(json, model.vocabulary, settings);
   const vocabulary = await Vocabulary.of(model.vocabulary, addedTokens, breathe);

@@ -2,6 +2,9 @@ import { stat } from 'node:fs/promises';
 import { basename, dirname, join } from 'node:path';
 import { OptionError, TokenizerError } from '../base/errors.js';
 import { breather } from '../base/event-loop.js';
+import { GGUF_TOKENIZER } from '../checkpoint/gguf-tokenizer-file.js';
+import { isGguf, readGgufMetadata } from '../checkpoint/gguf-modules.js';
+import { tokenizerFromGguf } from './from-gguf.js';
 import { tokenizerFromSentencePiece } from './from-sentencepiece.js';
 import { tokenizerFromJson } from './from-tokenizer-json.js';
 import { readSettings, readTokenizerFile } from './settings.js';
@@ -23,8 +26,9 @@ const OTHER_KINDS: readonly (readonly [file: string, kind: string])[] = [
 ];
 
 /**
- * Opens the tokenizer of a model's folder: `tokenizer.json`, else SentencePiece's `tokenizer.model`; BOS, EOS and added
- * tokens as `tokenizer_config.json`, `special_tokens_map.json`, `added_tokens.json` and the model's config say.
+ * Opens the tokenizer of a GGUF file, or of a model's folder: `tokenizer.json`, else SentencePiece's `tokenizer.model`,
+ * else `tokenizer.gguf` of a converted GGUF file; BOS, EOS and added tokens as `tokenizer_config.json`,
+ * `special_tokens_map.json`, `added_tokens.json` and the model's config say.
  * @throws TokenizerError if the folder has none, or a file is damaged or of a kind that is not supported.
  */
 export async function openTokenizer(directory: string, options: OpenTokenizerOptions = {}): Promise<Tokenizer> {
@@ -32,10 +36,12 @@ export async function openTokenizer(directory: string, options: OpenTokenizerOpt
   if (prefer !== 'tokenizer.json' && prefer !== 'tokenizer.model') {
     throw new OptionError({ thing: 'option prefer', found: prefer, expected: 'tokenizer.json or tokenizer.model' });
   }
+  if (await isGguf(directory)) return openGgufTokenizer(directory, signal);
   const names = [prefer, 'tokenizer.json', 'tokenizer.model'];
   for (const name of names) {
     if (await isFile(join(directory, name))) return openTokenizerFile(join(directory, name), { signal });
   }
+  if (await isFile(join(directory, GGUF_TOKENIZER))) return openGgufTokenizer(join(directory, GGUF_TOKENIZER), signal);
   const isFolder = await stat(directory).then((entry) => entry.isDirectory(), () => false);
   let found = isFolder ? 'neither' : 'no such folder';
   for (const [file, kind] of OTHER_KINDS) if (await isFile(join(directory, file))) found = `${file} (${kind})`;
@@ -55,6 +61,12 @@ export async function openTokenizerFile(path: string, options: { signal?: AbortS
     throw new TokenizerError({ thing: 'kind of tokenizer', found: kind, expected, where: path });
   }
   return tokenizerFromSentencePiece(bytes, path, settings, breathe);
+}
+
+async function openGgufTokenizer(path: string, signal?: AbortSignal): Promise<Tokenizer> {
+  const breathe = breather(signal);
+  const metadata = await readGgufMetadata(path, breathe);
+  return tokenizerFromGguf(metadata, breathe);
 }
 
 /** Tells files by their first bytes that are no SentencePiece model, or null. */

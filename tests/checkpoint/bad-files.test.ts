@@ -6,6 +6,7 @@ import { describe, test } from 'node:test';
 import { CheckpointError } from '../../src/base/errors.js';
 import { openCheckpoint, openSafetensors, inspectCheckpoint } from '../../src/checkpoint/index.js';
 import { loadModel } from '../../src/index.js';
+import { says, type Expected } from '../support/says.js';
 import {
   safetensorsFile,
   sharded,
@@ -19,34 +20,6 @@ import {
 } from '../support/tiny-checkpoint.js';
 
 const FILE = 'model.safetensors';
-
-/** What an error must say: each a part of it, as text or by pattern. */
-interface Expected {
-  thing: string | RegExp;
-  found: string | RegExp;
-  expected: string | RegExp;
-  /** After the folder's path. */
-  where?: string | RegExp;
-}
-
-const matches = (text: string, part: string | RegExp): boolean =>
-  typeof part === 'string' ? text.includes(part) : part.test(text);
-
-function says(folder: string, parts: Expected): (error: unknown) => true {
-  return (error) => {
-    assert.ok(error instanceof CheckpointError, error instanceof Error ? error.stack : String(error));
-    for (const name of ['thing', 'found', 'expected'] as const) {
-      assert.ok(matches(String(error[name]), parts[name]), `${name} of: ${error.message}`);
-    }
-    const where = error.where ?? '';
-    assert.ok(
-      where.startsWith(folder) && matches(where.slice(folder.length), parts.where ?? ''),
-      `where of: ${error.message}`,
-    );
-    assert.ok(error.message.length < 2000);
-    return true;
-  };
-}
 
 /** A length field and what follows it. */
 function withLength(length: bigint, rest: string): Uint8Array {

@@ -286,7 +286,7 @@ describe('values that cannot be', () => {
     const wrong = (rope: unknown, thing: string, found: string, expected: string) =>
       refuses({ rope_parameters: rope }, thing, found, expected);
     for (const type of ['dynamic', 'longrope', 'su', 'mrope']) {
-      wrong({ rope_type: type, rope_theta: 1e4 }, 'rope_parameters.rope_type', type, 'default, linear, yarn or llama3');
+      wrong({ rope_type: type, rope_theta: 1e4 }, 'rope_parameters.rope_type', type, 'default, linear, yarn, llama3 or factors');
     }
     wrong({ rope_type: 7 }, 'rope_type', '7', 'a string');
     wrong('linear', 'rope_parameters', '"linear"', 'an object');

@@ -57,6 +57,7 @@ const REFUSED: readonly (readonly [args: string, says: RegExp])[] = [
   ['generate --prompt a --logit-bias 5=a', /--logit-bias: found "a", expected a number/],
   ['generate --prompt a --logit-bias -5=1', /--logit-bias: found "-5", expected a whole number from 0 up/],
   ['generate --prompt a --seed -1', /--seed/],
+  ['generate --prompt a --cache int4', /--cache.*Allowed choices are f32, f16, int8/],
   ['generate --prompt a --stop=', /--stop: found an empty text/],
   ['generate --prompt a --stop-id a', /--stop-id: found "a"/],
   ['generate --prompt a --samples 0', /--samples: found "0", expected a whole number from 1 to 1000/],

@@ -1,12 +1,14 @@
 import { bytesOf, safetensorsFile, type FolderFiles } from '../support/tiny-checkpoint.js';
 import { mutateBytes } from './mutate-bytes.js';
 import { mutateConfig } from './mutate-config.js';
+import { mutateGguf, mutateGgufData } from './mutate-gguf.js';
 import { mutateJson } from './mutate-json.js';
 import { mutateProtobuf } from './mutate-protobuf.js';
 import { mutateData, mutateHeader, mutateTensors } from './mutate-safetensors.js';
 import { caseSeed, Draws } from './random.js';
 import {
   awqModels,
+  ggufModels,
   models,
   tokenizerJsons,
   tokenizerModels,
@@ -17,13 +19,15 @@ import {
 
 /** What a case mutates, and how often it has its turn in every 100 cases. */
 export const TARGETS = {
-  'safetensors header': 20,
-  'safetensors data': 10,
-  'AWQ tensors': 16,
-  'config.json': 16,
+  'safetensors header': 17,
+  'safetensors data': 8,
+  'AWQ tensors': 13,
+  'config.json': 13,
   'model.safetensors.index.json': 6,
-  'tokenizer.json': 14,
-  'tokenizer.model': 11,
+  'GGUF header': 10,
+  'GGUF data': 5,
+  'tokenizer.json': 12,
+  'tokenizer.model': 9,
   'tokenizer settings': 7,
 } as const;
 export type Target = keyof typeof TARGETS;
@@ -33,11 +37,15 @@ export interface FuzzCase {
   readonly target: Target;
   /** What is opened: a model (with its tokenizer, if it has one), or a tokenizer alone. */
   readonly opens: 'model' | 'tokenizer';
+  /** Where that is, from the folder on; empty for the folder itself. */
+  readonly path: string;
   readonly load: 'map' | 'copy';
   readonly files: Readonly<Record<string, Uint8Array>>;
   /** For what is done with it once it is open. */
   readonly draws: Draws;
 }
+
+const GGUF_FILE = 'model.gguf';
 
 const ORDER = Object.entries(TARGETS).flatMap(([target, share]) => new Array<Target>(share).fill(target as Target));
 
@@ -50,8 +58,9 @@ export function fuzzCase(seed: number, index: number): FuzzCase {
   const target = targetOf(index);
   const load = draws.pick(['map', 'copy'] as const);
   const mutated = filesOf(target, draws);
-  const opens = 'config.json' in mutated ? 'model' : 'tokenizer';
-  return { target, opens, load, files: asBytes(mutated), draws };
+  const path = GGUF_FILE in mutated ? GGUF_FILE : '';
+  const opens = 'config.json' in mutated || path !== '' ? 'model' : 'tokenizer';
+  return { target, opens, path, load, files: asBytes(mutated), draws };
 }
 
 function filesOf(target: Target, draws: Draws): FolderFiles {
@@ -82,6 +91,10 @@ function filesOf(target: Target, draws: Draws): FolderFiles {
       const name = 'model.safetensors.index.json';
       return { ...files, [name]: mutateJson(files[name], draws) };
     }
+    case 'GGUF header':
+      return { [GGUF_FILE]: mutateGguf(draws.pick(ggufModels), draws) };
+    case 'GGUF data':
+      return { [GGUF_FILE]: mutateGgufData(draws.pick(ggufModels), draws) };
     case 'tokenizer.json': {
       const file = chosen(tokenizerJsons, draws);
       return beside({ [target]: draws.once(6) ? mutateBytes(file, draws) : mutateJson(file, draws) }, draws);

@@ -1,5 +1,7 @@
 import { readFileSync } from 'node:fs';
+import { blockGguf, f32, floats, int32s, text, texts, tinyGguf, type GgufParts } from '../support/gguf-file.js';
 import {
+  bytesOf,
   sharded,
   tinyCheckpoint,
   type FolderFiles,
@@ -53,6 +55,41 @@ export const models: readonly SeedModel[] = FORMATS.map((options, i) => {
 });
 
 export const awqModels = models.filter(({ config }) => 'quantization_config' in config);
+
+const tiny = tinyGguf({ weights: 'F32', bias: true });
+const tinyTied = tinyGguf({ weights: 'BF16', floats: 'BF16', tied: true, seed: 2 });
+const words = Array.from({ length: 18 }, (_, i) => String.fromCharCode(97 + i));
+
+/** One of each type of blocks, float ones, and both kinds of tokenizer. */
+export const ggufModels: readonly GgufParts[] = [
+  {
+    metadata: {
+      ...tiny.metadata,
+      'tokenizer.ggml.model': text('llama'),
+      'tokenizer.ggml.tokens': texts(['<unk>', '<s>', '</s>', '\u2581', '<tool>', '\u2581a', ...words]),
+      'tokenizer.ggml.scores': floats(Array.from({ length: 24 }, (_, id) => -id)),
+      'tokenizer.ggml.token_type': int32s([2, 3, 3, 1, 4, 1, ...words.map(() => 1)]),
+    },
+    tensors: tiny.tensors,
+  },
+  {
+    metadata: {
+      ...tinyTied.metadata,
+      'llama.rope.scaling.type': text('yarn'),
+      'llama.rope.scaling.factor': f32(4),
+      'tokenizer.ggml.model': text('gpt2'),
+      'tokenizer.ggml.pre': text('llama-bpe'),
+      'tokenizer.ggml.tokens': texts([...words, '\u0120', 'ab', '\u0120a', '<|bos|>', '<|eot|>', '<tool>']),
+      'tokenizer.ggml.token_type': int32s([...words.map(() => 1), 1, 1, 1, 3, 3, 4]),
+      'tokenizer.ggml.merges': texts(['a b', '\u0120 a']),
+    },
+    tensors: [
+      ...tinyTied.tensors,
+      { name: 'rope_freqs.weight', type: 'F32', shape: [8], data: bytesOf(new Float32Array(8).fill(1)) },
+    ],
+  },
+  ...(['Q4_0', 'Q4_1', 'Q8_0', 'Q4_K', 'Q5_K', 'Q6_K'] as const).map((type, i) => blockGguf(type, i + 1)),
+];
 
 export const twoFiles = ({ config, tensors }: SeedModel): FolderFiles => ({
   'config.json': config,

@@ -177,8 +177,11 @@ describe('generate', () => {
       model: 'toy',
       hash: 'f00',
       precision: 'f32',
+      head: 'f32',
       kernels: 'none',
       path: 'fused' as const,
+      mode: 'exact' as const,
+      cache: 'f32' as const,
       seed,
       versions: { nibblelens: '0', node: '0' },
     });

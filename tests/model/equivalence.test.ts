@@ -4,13 +4,15 @@ import fc from 'fast-check';
 import { hookNames } from '../../src/layers/hook-names.js';
 import { run } from '../../src/lens/run.js';
 import { ModelDecoder } from '../../src/model/model-decoder.js';
+import { CACHE_TYPES } from '../../src/native/cache-pages.js';
 import { native } from '../../src/native/native.js';
 import { worstExcess } from '../support/golden.js';
 import { randomIds, randomShape, randomWeights } from '../support/random-model.js';
 
-/** Between kernels of different implementations: float32 sums against float64 ones, over a few layers. */
+/** Between kernels of different implementations, or for few and for many rows: other orders of sums, over a few layers. */
 const BOUND = 2e-4;
 
+const cacheType = fc.constantFrom(...CACHE_TYPES);
 const addon = native();
 const withAddon = { skip: addon ? false : 'the native addon is not built' } as const;
 const runs = { numRuns: 12 } as const;
@@ -26,8 +28,8 @@ async function nextLogits(decoder: ModelDecoder, ids: Int32Array, split: number)
 describe('two ways to the same thing', () => {
   test('composed and fused: the same bits at every named point', withAddon, async () => {
     await fc.assert(
-      fc.asyncProperty(randomShape, fc.integer({ min: 1, max: 70 }), async (shape, pos) => {
-        const decoder = new ModelDecoder(randomWeights(shape));
+      fc.asyncProperty(randomShape, fc.integer({ min: 1, max: 70 }), cacheType, async (shape, pos, cache) => {
+        const decoder = new ModelDecoder(randomWeights(shape), { cache });
         const ids = randomIds(shape.seed, pos, shape.vocab);
         const fused = await run(decoder, [ids], { path: 'fused', capture: 'all' });
         const composed = await run(decoder, [ids], { path: 'composed', capture: 'all' });
@@ -47,13 +49,12 @@ describe('two ways to the same thing', () => {
 
   test('prefill and token by token', async () => {
     await fc.assert(
-      fc.asyncProperty(randomShape, fc.integer({ min: 2, max: 80 }), fc.nat(), async (shape, pos, cut) => {
-        const decoder = new ModelDecoder(randomWeights(shape));
+      fc.asyncProperty(randomShape, fc.integer({ min: 2, max: 80 }), fc.nat(), cacheType, async (shape, pos, cut, cache) => {
+        const decoder = new ModelDecoder(randomWeights(shape), { cache });
         const ids = randomIds(shape.seed, pos, shape.vocab);
         const whole = await nextLogits(decoder, ids, pos);
         const split = await nextLogits(decoder, ids, 1 + (cut % (pos - 1)));
-        if (addon) assert.deepEqual(whole, split);
-        else assert.ok(worstExcess(whole, split) < BOUND);
+        assert.ok(worstExcess(whole, split) < BOUND);
       }),
       runs,
     );
@@ -70,8 +71,13 @@ describe('two ways to the same thing', () => {
         const fork = sequence.fork();
         const [a] = await decoder.decode([{ sequence, ids: left }]);
         const [b] = await decoder.decode([{ sequence: fork, ids: right }]);
-        assert.deepEqual(a, await nextLogits(decoder, Int32Array.from([...prompt, ...left]), common + own));
-        assert.deepEqual(b, await nextLogits(decoder, Int32Array.from([...prompt, ...right]), common + own));
+        for (const [logits, ids] of [[a, left], [b, right]]) {
+          const fresh = decoder.createSequence();
+          await decoder.decode([{ sequence: fresh, ids: prompt }]);
+          assert.deepEqual((await decoder.decode([{ sequence: fresh, ids }]))[0], logits);
+          const whole = await nextLogits(decoder, Int32Array.from([...prompt, ...ids]), common + own);
+          assert.ok(worstExcess(logits, whole) < BOUND);
+        }
       }),
       runs,
     );
@@ -88,7 +94,7 @@ describe('two ways to the same thing', () => {
         const batch = await decoder.decode(steps.map((ids, i) => ({ sequence: sequences[i], ids })));
         for (const [i, ids] of prompts.entries()) {
           const alone = await nextLogits(decoder, Int32Array.from([...ids, ...steps[i]]), ids.length);
-          assert.deepEqual(batch[i], alone, `sequence ${i}`);
+          assert.ok(worstExcess(batch[i], alone) < BOUND, `sequence ${i}`);
         }
       }),
       runs,

@@ -15,10 +15,8 @@ const past = () => [2, 1].map((length) => ({ pages: [some(2 * 2 * 2 * 64 * 6)], 
 
 /** Arguments that each function of the addon takes. */
 const calls: Record<string, () => unknown[]> = {
-  matmulPacked: () => [some(80), 2, packed(), some(5), room(10)],
-  matmulPackedGradient: () => [some(10), 2, offset(), room(80)],
-  matmulDense: () => [some(80), 2, dense(), some(5), room(10)],
-  matmulDenseGradient: () => [some(10), 2, dense(), room(80)],
+  matmul: () => [some(80), 2, packed(), some(5), 'exact', room(10)],
+  matmulGradient: () => [some(10), 2, offset(), room(80)],
   embedding: () => [Int32Array.of(4, 0), dense(), room(80)],
   rmsNormScale: () => [some(14), 2, 1e-5, room(2)],
   divideRows: () => [some(15), some(3), room(15)],
@@ -72,7 +70,7 @@ function wrongFor(good: unknown): unknown[] {
 
 /** Names of the parts that may be absent. */
 const OPTIONAL = new Set(['bias', 'zeros', 'offsets', 'past']);
-const optionalArguments: Record<string, number[]> = { matmulPacked: [3], matmulDense: [3], attentionScores: [3], attentionMix: [3], attention: [4] };
+const optionalArguments: Record<string, number[]> = { matmul: [3], attentionScores: [3], attentionMix: [3], attention: [4] };
 
 /** A deep copy with one part replaced, for each part and each wrong value, with the part's path. */
 function* mutations(good: unknown, path: string, optional: boolean): Generator<{ path: string; value: unknown }> {
@@ -108,10 +106,10 @@ describe('arguments of the addon', { skip: withoutAddon }, () => {
     const big = 2 ** 33;
     const none = new Float32Array(0);
     const w = { ...dense(), outFeatures: big, inFeatures: big };
-    assert.throws(() => addon().matmulDense(none, 0, w, null, none), RangeError);
+    assert.throws(() => addon().matmul(none, 0, w, null, 'exact', none), RangeError);
     const huge = { ...packed(), outFeatures: 2 ** 52, inFeatures: 2 ** 52, rowBytes: 2 ** 51 };
-    assert.throws(() => addon().matmulPacked(none, 0, huge, null, none), RangeError);
-    assert.throws(() => addon().matmulPacked(none, 2 ** 52, packed(), null, none), RangeError);
+    assert.throws(() => addon().matmul(none, 0, huge, null, 'exact', none), RangeError);
+    assert.throws(() => addon().matmul(none, 2 ** 52, packed(), null, 'exact', none), RangeError);
     const wide = { batch: big, pos: big, heads: 1, kvHeads: 1, dHead: 1, layers: 1 };
     assert.throws(() => addon().attention(none, none, none, wide, null, 1, none), RangeError);
     assert.throws(() => addon().attention(none, none, none, { ...wide, layers: big, kvHeads: big, heads: big }, null, 1, none), RangeError);
@@ -128,7 +126,7 @@ describe('arguments of the addon', { skip: withoutAddon }, () => {
   test('what a getter takes away is missed', () => {
     const w = packed();
     const sly = Object.defineProperty({ ...w }, 'offsets', { get: () => (detach(w.codes), null) });
-    assert.throws(() => addon().matmulPacked(some(40), 1, sly, null, room(5)), /length of w.codes: found 0/);
+    assert.throws(() => addon().matmul(some(40), 1, sly, null, 'exact', room(5)), /length of w.codes: found 0/);
 
     const [first, second] = past();
     const entry = { ...second, get pages() { return detach(first.pages[0]), second.pages; } }; // prettier-ignore

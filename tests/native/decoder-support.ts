@@ -1,6 +1,10 @@
+import type { Mode } from '../../src/matrix/storage.js';
 import { layerHook, type HookName, type LayerPoint } from '../../src/layers/hook-names.js';
+import { cacheTypeOf, makePage, roundRows, writeRow } from '../../src/native/cache-pages.js';
 import {
   PAGE_POSITIONS,
+  type CachePage,
+  type CacheType,
   type NativeAddon,
   type NativeDecoderSpec,
   type NativeLinear,
@@ -10,7 +14,7 @@ import {
 import { denseMatrix, floats, packedMatrix, randoms } from './support.js';
 
 /** A small decoder with packed and dense layers, biases, and sizes that fit no vector. */
-export function makeSpec(from: number, packed: boolean): NativeDecoderSpec {
+export function makeSpec(from: number, packed: boolean, mode: Mode = 'exact'): NativeDecoderSpec {
   const random = randoms(from);
   const [dModel, heads, kvHeads, dHead, dFf, vocabSize, contextLength] = [44, 4, 2, 10, 70, 53, 200];
   const linear = (outFeatures: number, inFeatures: number, bias = false): NativeLinear => ({
@@ -31,6 +35,7 @@ export function makeSpec(from: number, packed: boolean): NativeDecoderSpec {
     contextLength,
     rmsNormEps: 1e-5,
     attentionScale: 1 / Math.sqrt(dHead),
+    mode,
     embedding: denseMatrix('bf16', vocabSize, dModel, random),
     layers: [0, 1].map(() => ({
       inputNorm: floats(dModel, random),
@@ -50,17 +55,17 @@ export function makeSpec(from: number, packed: boolean): NativeDecoderSpec {
   };
 }
 
-export const pageFloats = ({ layers, kvHeads, dHead }: NativeDecoderSpec): number =>
-  layers.length * 2 * kvHeads * PAGE_POSITIONS * dHead;
+const pageSizes = ({ layers, kvHeads, dHead }: NativeDecoderSpec) => ({ layers: layers.length, kvHeads, dHead });
 
 /** Empty pages with room for `positions`. */
-export const makePages = (spec: NativeDecoderSpec, positions: number): Float32Array[] =>
-  Array.from({ length: Math.ceil(positions / PAGE_POSITIONS) }, () => new Float32Array(pageFloats(spec)));
+export const makePages = (spec: NativeDecoderSpec, positions: number, type: CacheType = 'f32'): CachePage[] =>
+  Array.from({ length: Math.ceil(positions / PAGE_POSITIONS) }, () => makePage(type, pageSizes(spec)));
 
 /** The forward pass by the single kernels: logits of all positions, and every named point. Pages are written. */
 export function composed(native: NativeAddon, spec: NativeDecoderSpec, ids: Int32Array, pos: number, sequences: NativeSequence[]) {
   const batch = sequences.length;
   const rows = batch * pos;
+  const type = cacheTypeOf(sequences[0].pages[0]);
   const points = new Map<HookName, Float32Array>();
   const positions = Int32Array.from({ length: rows }, (_, row) => sequences[Math.floor(row / pos)].length + (row % pos));
   const make = (count: number, fill: (to: Float32Array) => void): Float32Array => {
@@ -76,8 +81,7 @@ export function composed(native: NativeAddon, spec: NativeDecoderSpec, ids: Int3
   };
   const multiply = ({ weight, bias }: NativeLinear, x: Float32Array) =>
     make(rows * weight.outFeatures, (to) => {
-      if (weight.kind === 'packed') native.matmulPacked(x, rows, weight, bias, to);
-      else native.matmulDense(x, rows, weight, bias, to);
+      native.matmul(x, rows, weight, bias, spec.mode, to);
     });
   const sum = (a: Float32Array, b: Float32Array) => make(a.length, (to) => native.add(a, b, to));
 
@@ -104,10 +108,12 @@ export function composed(native: NativeAddon, spec: NativeDecoderSpec, ids: Int3
     const sizes = { batch, pos, heads, kvHeads, dHead, layers: spec.layers.length };
     const past: Past = sequences.map((sequence) => ({ ...sequence, layer: index }));
     const keys = pos + Math.max(...sequences.map(({ length }) => length));
-    const scores = make(batch * heads * pos * keys, (to) => native.attentionScores(rotQ, rotK, sizes, past, spec.attentionScale, to));
+    const asKept = (x: Float32Array) => make(x.length, (to) => roundRows(type, x, dHead, to));
+    const [keptK, keptV] = [asKept(rotK), asKept(v)];
+    const scores = make(batch * heads * pos * keys, (to) => native.attentionScores(rotQ, keptK, sizes, past, spec.attentionScale, to));
     tell('attn.hook_attn_scores', scores);
     tell('attn.hook_pattern', make(scores.length, (to) => native.softmax(scores, keys, to)));
-    const z = tell('attn.hook_z', make(q.length, (to) => native.attention(rotQ, rotK, v, sizes, past, spec.attentionScale, to)));
+    const z = tell('attn.hook_z', make(q.length, (to) => native.attention(rotQ, keptK, keptV, sizes, past, spec.attentionScale, to)));
     keep(spec, sequences, pos, index, rotK, v);
     const attnOut = tell('hook_attn_out', linear(layer.o, 'attn.o_proj', z));
     const mid = tell('hook_resid_mid', sum(x, attnOut));
@@ -130,16 +136,12 @@ function keep(spec: NativeDecoderSpec, sequences: NativeSequence[], pos: number,
   const { kvHeads, dHead } = spec;
   sequences.forEach(({ pages, length }, b) => {
     for (let t = 0; t < pos; t++) {
-      for (let head = 0; head < kvHeads; head++) {
-        [keys, values].forEach((from, kind) => {
-          const position = length + t;
-          const block = (layer * 2 + kind) * kvHeads + head;
-          const start = ((b * pos + t) * kvHeads + head) * dHead;
-          pages[Math.floor(position / PAGE_POSITIONS)].set(
-            from.subarray(start, start + dHead),
-            (block * PAGE_POSITIONS + (position % PAGE_POSITIONS)) * dHead,
-          );
-        });
+      const page = pages[Math.floor((length + t) / PAGE_POSITIONS)];
+      for (let kvHead = 0; kvHead < kvHeads; kvHead++) {
+        const start = ((b * pos + t) * kvHeads + kvHead) * dHead;
+        const place = { layer, kvHead, slot: (length + t) % PAGE_POSITIONS };
+        writeRow(page, pageSizes(spec), { ...place, kind: 0 }, keys.subarray(start, start + dHead));
+        writeRow(page, pageSizes(spec), { ...place, kind: 1 }, values.subarray(start, start + dHead));
       }
     }
   });

@@ -11,7 +11,7 @@ export function longSpec(layers = LONG_LAYERS): NativeDecoderSpec {
   const random = randoms(1);
   const [dModel, dHead, dFf, vocabSize, contextLength] = [64, 2, 16384, 8, PAGE_POSITIONS];
   const linear = (outFeatures: number, inFeatures: number) => ({
-    weight: packedMatrix({ outFeatures, inFeatures, groupSize: 64, rule: 'eight', half: false }, random),
+    weight: packedMatrix({ outFeatures, inFeatures, groupSize: 64, rule: 'middle', half: false }, random),
     bias: null,
   });
   const layer = {
@@ -29,6 +29,7 @@ export function longSpec(layers = LONG_LAYERS): NativeDecoderSpec {
     ...{ dModel, heads: 1, kvHeads: 1, dHead, dFf, vocabSize, contextLength },
     rmsNormEps: 1e-5,
     attentionScale: 1,
+    mode: 'exact',
     embedding: denseMatrix('f32', vocabSize, dModel, random),
     layers: Array.from({ length: layers }, () => layer),
     finalNorm: floats(dModel, random),

@@ -7,7 +7,7 @@ const { kind, page }: Task = workerData;
 
 const { w, x, rows } = product();
 const y = new Float32Array(rows * w.outFeatures);
-const multiply = () => addon().matmulPacked(x, rows, w, null, y);
+const multiply = () => addon().matmul(x, rows, w, null, 'exact', y);
 
 if (kind === 'product once') {
   multiply();

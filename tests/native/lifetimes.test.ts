@@ -55,7 +55,7 @@ describe('lifetimes', { skip: withoutAddon }, () => {
   test('two workers at once compute the bits of the main thread', async () => {
     const { w, x, rows } = product();
     const expected = new Float32Array(rows * w.outFeatures);
-    addon().matmulPacked(x, rows, w, null, expected);
+    addon().matmul(x, rows, w, null, 'exact', expected);
     const workers = await Promise.all([1, 2].map(() => worker({ kind: 'product once' })));
     for (const { message, thread } of workers) {
       assert(message instanceof Float32Array);
@@ -67,14 +67,14 @@ describe('lifetimes', { skip: withoutAddon }, () => {
   test('a worker terminated in mid-matmul does not disturb the other', async () => {
     const { w, x, rows } = product();
     const expected = new Float32Array(rows * w.outFeatures);
-    addon().matmulPacked(x, rows, w, null, expected);
+    addon().matmul(x, rows, w, null, 'exact', expected);
     const [goesOn, ...ended] = await Promise.all([1, 2, 3].map(() => worker({ kind: 'products for ever' })));
     const y = new Float32Array(expected.length);
     for (const { thread } of ended) {
       await after(20);
       await thread.terminate();
       for (let i = 0; i < 5; i++) {
-        addon().matmulPacked(x, rows, w, null, y.fill(0));
+        addon().matmul(x, rows, w, null, 'exact', y.fill(0));
         assertSameBits(y, expected, 'product beside a worker');
       }
     }

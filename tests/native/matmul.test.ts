@@ -1,7 +1,10 @@
 import { describe, test } from 'node:test';
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
-import type { DenseStorage, PackedStorage } from '../../src/matrix/storage.js';
+import { fastReference } from '../../src/kernels/matmul.js';
+import { packMatrix } from '../../src/matrix/pack.js';
+import { CODE_BITS } from '../../src/matrix/planes.js';
+import type { DenseStorage, Mode, PackedStorage } from '../../src/matrix/storage.js';
 import {
   addon,
   assertNear,
@@ -16,7 +19,6 @@ import {
   room,
   seed,
   shift,
-  weightAt,
   weightsOf,
   withoutAddon,
   type Rule,
@@ -24,21 +26,20 @@ import {
 
 type Matrix = PackedStorage | DenseStorage;
 
-function multiply(x: Float32Array, rows: number, w: Matrix, bias: Float32Array | null, y: Float32Array): void {
-  if (w.kind === 'packed') addon().matmulPacked(x, rows, w, bias, y);
-  else addon().matmulDense(x, rows, w, bias, y);
+function multiply(x: Float32Array, rows: number, w: Matrix, bias: Float32Array | null, y: Float32Array, mode: Mode = 'exact') {
+  addon().matmul(x, rows, w, bias, mode, y);
 }
 
 function multiplyBack(dy: Float32Array, rows: number, w: Matrix, dx: Float32Array): void {
-  if (w.kind === 'packed') addon().matmulPackedGradient(dy, rows, w, dx);
-  else addon().matmulDenseGradient(dy, rows, w, dx);
+  addon().matmulGradient(dy, rows, w, dx);
 }
 
 const packedSizes = fc.record({
+  bits: fc.oneof(fc.constant(4 as const), fc.constantFrom(...CODE_BITS)),
   outFeatures: oddSize(70),
   inFeatures: oddSize(513),
-  groupSize: fc.constantFrom(1, 3, 16, 17, 32, 64, 96, 128, 513, 1000),
-  rule: fc.constantFrom<Rule>('eight', 'zeros', 'offsets'),
+  groupSize: fc.constantFrom(1, 3, 16, 17, 32, 64, 96, 128, 256, 513, 1000),
+  rule: fc.constantFrom<Rule>('middle', 'zeros', 'offsets'),
   half: fc.boolean(),
 });
 const denseSizes = fc.record({
@@ -87,10 +88,16 @@ function productBack(dy: Float32Array, w: Matrix) {
   };
 }
 
+/** As `hasEvenGroups` and `hasDots` of the C++ kernels. */
+const evenGroups = ({ groupSize, inFeatures }: PackedStorage) =>
+  groupSize >= inFeatures || [32, 64, 128].includes(groupSize) || groupSize % 256 === 0;
+const hasDots = (w: PackedStorage) =>
+  evenGroups(w) || (w.groupSize === 16 && w.bits === 6 && w.zeros === null && w.offsets === null);
+
 describe('matmul', { skip: withoutAddon }, () => {
   test('is within 1e-5 of float64 loops, forward and back, on every instruction set', () => {
     fc.assert(
-      fc.property(matrix, fc.integer({ min: 1, max: 9 }), fc.boolean(), seed, shift, (make, rows, hasBias, from, by) => {
+      fc.property(matrix, fc.integer({ min: 1, max: 20 }), fc.boolean(), seed, shift, (make, rows, hasBias, from, by) => {
         const random = randoms(from);
         const w = make(random, by);
         const x = floats(rows * w.inFeatures, random, by);
@@ -109,11 +116,34 @@ describe('matmul', { skip: withoutAddon }, () => {
     );
   });
 
-  test('gives a row the same bits alone and among others, on any number of threads', () => {
+  test('in fast is within 1e-5 of the reference, whose activations are rounded in the same way', () => {
+    fc.assert(
+      fc.property(packedSizes, fc.integer({ min: 1, max: 20 }), seed, shift, (sizes, rows, from, by) => {
+        const random = randoms(from);
+        const w = packedMatrix(sizes, random, by);
+        const x = floats(rows * w.inFeatures, random, by);
+        const expected = room(rows * w.outFeatures);
+        const isDecoded = rows > 8 && (w.bits === 8 || !evenGroups(w));
+        fastReference(x, rows, w, null, expected);
+        const exact = product(x, w, null);
+        onEachIsa((isa) => {
+          const y = room(rows * w.outFeatures, by);
+          multiply(x, rows, w, null, y, 'fast');
+          if (hasDots(w) && !isDecoded) {
+            assertNear(y, (i) => ({ value: expected[i], size: 2 * exact(i).size }), 1e-5, `y on ${isa}`);
+          } else assertNear(y, exact, 1e-5, `y on ${isa}, where weights are decoded and activations left alone`);
+        });
+      }),
+      { numRuns: 120 },
+    );
+  });
+
+  test('gives a row the same bits among as many others, on any number of threads', () => {
     const { threads } = addon().info();
+    const mode = fc.constantFrom<Mode>('exact', 'fast');
     try {
       fc.assert(
-        fc.property(matrix, fc.integer({ min: 2, max: 40 }), seed, (make, rows, from) => {
+        fc.property(matrix, mode, fc.integer({ min: 2, max: 40 }), seed, (make, mode, rows, from) => {
           const random = randoms(from);
           const w = make(random, 0);
           const x = floats(rows * w.inFeatures, random);
@@ -122,28 +152,63 @@ describe('matmul', { skip: withoutAddon }, () => {
             const y = room(rows * w.outFeatures);
             const dx = room(rows * w.inFeatures);
             addon().setThreads(1);
-            multiply(x, rows, w, null, y);
+            multiply(x, rows, w, null, y, mode);
             multiplyBack(dy, rows, w, dx);
             for (const count of [2, 3]) {
               addon().setThreads(count);
               const again = room(y.length);
-              multiply(x, rows, w, null, again);
+              multiply(x, rows, w, null, again, mode);
               assertSameBits(again, y, `y on ${isa}, ${count} threads`);
               const back = room(dx.length);
               multiplyBack(dy, rows, w, back);
               assertSameBits(back, dx, `dx on ${isa}, ${count} threads`);
             }
-            for (let r = 0; r < rows; r++) {
-              const single = room(w.outFeatures, 1);
-              multiply(x.slice(r * w.inFeatures, (r + 1) * w.inFeatures), 1, w, null, single);
-              assertSameBits(single, y.slice(r * w.outFeatures, (r + 1) * w.outFeatures), `row ${r} on ${isa}`);
-            }
+            // the last row in the place of the first
+            const turned = Float32Array.from(x, (_, i) => x[(i + (rows - 1) * w.inFeatures) % x.length]);
+            const other = room(y.length, 1);
+            multiply(turned, rows, w, null, other, mode);
+            const last = y.slice((rows - 1) * w.outFeatures);
+            assertSameBits(other.slice(0, w.outFeatures), last, `last row on ${isa}`);
           });
         }),
         { numRuns: 40 },
       );
     } finally {
       addon().setThreads(threads);
+    }
+  });
+
+  test('holds the bound where a huge activation stands beside weights of zero and small ones do not', () => {
+    const w = packedMatrix({ outFeatures: 3, inFeatures: 512, groupSize: 32, rule: 'middle', half: true }, () => 0.9);
+    w.scales.fill(0x3c00);
+    for (let n = 0; n < 3; n++) w.codes[n * w.rowBytes] = 0x98; // weights 0 and 1 at inputs 0 and 1
+    for (const huge of [1, 1e3, 1e10, 1e30, 3e38]) {
+      for (let k = 2; k < 32; k++) w.codes.fill(0x88, 1, 16);
+      const x = new Float32Array(512);
+      x.set([huge, 1.2345678e-4, -3.3e-9]);
+      onEachIsa((isa) => {
+        const y = room(3);
+        multiply(x, 1, w, null, y);
+        assertNear(y, product(x, w, null), 1e-5, `${isa}, ${huge}`);
+      });
+    }
+  });
+
+  test('makes no number of a row with none, whatever the kernel', () => {
+    for (const rows of [1, 3, 20]) {
+      const w = packedMatrix({ outFeatures: 5, inFeatures: 96, groupSize: 32, rule: 'zeros', half: true }, randoms(3));
+      for (const mode of ['exact', 'fast'] as const) {
+        for (const bad of [NaN, Infinity, -Infinity]) {
+          const x = floats(rows * 96, randoms(4)).slice();
+          x[40] = bad;
+          onEachIsa((isa) => {
+            const y = room(rows * 5);
+            multiply(x, rows, w, null, y, mode);
+            assert(y.subarray(0, 5).every((value) => !Number.isFinite(value)), `${isa} ${mode} ${bad}: ${y}`);
+            assert(y.subarray(5).every((value) => Number.isFinite(value)), `${isa} ${mode} ${bad}: ${y}`);
+          });
+        }
+      }
     }
   });
 
@@ -154,8 +219,8 @@ describe('matmul', { skip: withoutAddon }, () => {
       const x = floats(rows * 288, random);
       const dy = floats(rows * 77, random);
       const [y, dx] = [room(rows * 77), room(rows * 288)];
-      addon().matmulPacked(x, rows, w, null, y);
-      addon().matmulPackedGradient(dy, rows, w, dx);
+      multiply(x, rows, w, null, y);
+      multiplyBack(dy, rows, w, dx);
       const [forward, back] = [inner(dy, y), inner(dx, x)];
       assert(Math.abs(forward - back) < 1e-3 * Math.sqrt(rows), `${rows} rows: ${forward} and ${back}`);
       assertNear(y.subarray((rows - 1) * 77), product(x.subarray((rows - 1) * 288), w, null), 1e-5, `${rows} rows`);
@@ -163,11 +228,11 @@ describe('matmul', { skip: withoutAddon }, () => {
   });
 
   test('holds the bound where all terms have one sign and the group is the whole row', () => {
-    const w = packedMatrix({ outFeatures: 3, inFeatures: 14336, groupSize: 14336, rule: 'eight', half: true }, () => 0.99);
+    const w = packedMatrix({ outFeatures: 3, inFeatures: 14336, groupSize: 14336, rule: 'middle', half: true }, () => 0.99);
     const x = new Float32Array(14336).fill(1.1);
     onEachIsa((isa) => {
       const y = room(3);
-      addon().matmulPacked(x, 1, w, null, y);
+      multiply(x, 1, w, null, y);
       assertNear(y, product(x, w, null), 1e-5, isa);
     });
   });
@@ -179,35 +244,46 @@ describe('matmul', { skip: withoutAddon }, () => {
     const x = floats(257, randoms(4));
     onEachIsa((isa) => {
       const y = room(5);
-      addon().matmulPacked(x, 1, cancelling, null, y);
+      multiply(x, 1, cancelling, null, y);
       assertNear(y, product(x, cancelling, null), 1e-5, isa);
     });
   });
 
   test('reads every code in its place', () => {
-    for (let k = 0; k < 70; k++) {
-      const w = packedMatrix({ outFeatures: 16, inFeatures: 70, groupSize: 70, rule: 'eight', half: true }, () => 0);
-      w.scales.fill(0x3c00);
-      for (let n = 0; n < 16; n++) w.codes[n * w.rowBytes + (k >> 1)] |= n << (k % 2 === 0 ? 0 : 4);
-      const x = new Float32Array(70);
-      x[k] = 1;
-      const y = room(16);
-      addon().matmulPacked(x, 1, w, null, y);
-      assert.deepEqual([...y], Array.from({ length: 16 }, (_, n) => n - 8));
+    for (const bits of CODE_BITS) {
+      for (const rows of [1, 20]) {
+        for (let k = 0; k < 290; k += 7) {
+          const sizes = { bits, outFeatures: 16, inFeatures: 290, groupSize: 290, rule: 'middle', half: true } as const;
+          const zero = packedMatrix(sizes, () => 0);
+          const codes = new Uint8Array(16 * 290);
+          for (let n = 0; n < 16; n++) codes[n * 290 + k] = n % 2 ** bits;
+          const w = { ...packMatrix({ ...sizes, codes, scales: zero.scales }), scales: zero.scales.fill(0x3c00) };
+          const x = new Float32Array(rows * 290);
+          x[(rows - 1) * 290 + k] = 1;
+          for (const mode of ['exact', 'fast'] as const) {
+            const y = room(rows * 16);
+            multiply(x, rows, w, null, y, mode);
+            const expected = Array.from({ length: 16 }, (_, n) => (n % 2 ** bits) - 2 ** (bits - 1));
+            assert.deepEqual([...y.subarray((rows - 1) * 16)], expected, `${bits} bits, ${mode}, input ${k}`);
+          }
+        }
+      }
     }
   });
 
   test('embedding copies rows', () => {
     fc.assert(
-      fc.property(denseSizes, seed, shift, ({ dtype, outFeatures, inFeatures }, from, by) => {
+      fc.property(matrix, seed, shift, (make, from, by) => {
         const random = randoms(from);
-        const table = denseMatrix(dtype, outFeatures, inFeatures, random, by);
-        const ids = Int32Array.from({ length: 5 }, () => Math.floor(random() * outFeatures));
+        const table = make(random, by);
+        const weights = weightsOf(table);
+        const ids = Int32Array.from({ length: 5 }, () => Math.floor(random() * table.outFeatures));
         onEachIsa(() => {
-          const y = room(5 * inFeatures, by);
+          const y = room(5 * table.inFeatures, by);
           addon().embedding(ids, table, y);
           y.forEach((value, i) => {
-            assert.equal(value, weightAt(table, ids[Math.floor(i / inFeatures)], i % inFeatures));
+            const expected = weights[ids[Math.floor(i / table.inFeatures)] * table.inFeatures + (i % table.inFeatures)];
+            assert(Math.abs(value - expected) <= 2 ** -23 * Math.abs(expected), `${value}, expected ${expected}`);
           });
         });
       }),

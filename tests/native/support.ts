@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import { bf16ToF32, f16ToF32, f32ToBf16, f32ToF16 } from '../../src/base/float16.js';
-import { packedRowBytes } from '../../src/matrix/planes.js';
-import { groupsPerRow, type DenseStorage, type PackedStorage } from '../../src/matrix/storage.js';
+import { middleZero, packCodes, packedRowBytes, unpackRow } from '../../src/matrix/planes.js';
+import { groupsPerRow, type CodeBits, type DenseStorage, type PackedStorage } from '../../src/matrix/storage.js';
 import { native, nativeAbsence, type NativeAddon } from '../../src/native/native.js';
 
 /** For `describe(name, { skip: withoutAddon }, …)`: false, or why the addon is not there. */
@@ -52,9 +52,11 @@ export function floats(count: number, random: () => number, shift = 0): Float32A
 export const room = (count: number, shift = 0): Float32Array =>
   new Float32Array(count + shift + 1).fill(NaN).subarray(shift, shift + count);
 
-export type Rule = 'eight' | 'zeros' | 'offsets';
+export type Rule = 'middle' | 'zeros' | 'offsets';
 
 export interface PackedSizes {
+  /** 4 unless given. */
+  bits?: CodeBits;
   outFeatures: number;
   inFeatures: number;
   groupSize: number;
@@ -63,28 +65,26 @@ export interface PackedSizes {
 }
 
 export function packedMatrix(
-  { outFeatures, inFeatures, groupSize, rule, half }: PackedSizes,
+  { bits = 4, outFeatures, inFeatures, groupSize, rule, half }: PackedSizes,
   random: () => number,
   shift = 0,
 ): PackedStorage {
-  const rowBytes = packedRowBytes(inFeatures, 4);
+  const rowBytes = packedRowBytes(inFeatures, bits);
   const groups = outFeatures * groupsPerRow(inFeatures, groupSize);
   const codes = new Uint8Array(outFeatures * rowBytes + shift).subarray(shift);
   for (let n = 0; n < outFeatures; n++) {
-    for (let k = 0; k < inFeatures; k++) {
-      codes[n * rowBytes + (k >> 1)] |= Math.floor(random() * 16) << (k % 2 === 0 ? 0 : 4);
-    }
+    packCodes(Uint8Array.from({ length: inFeatures }, () => Math.floor(random() * 2 ** bits)), bits, codes, n * rowBytes);
   }
   const numbers = () => {
     const wide = floats(groups, random, shift);
     if (!half) return wide;
-    const bits = new Uint16Array(groups + shift).subarray(shift);
-    wide.forEach((value, i) => (bits[i] = f32ToF16(value)));
-    return bits;
+    const halves = new Uint16Array(groups + shift).subarray(shift);
+    wide.forEach((value, i) => (halves[i] = f32ToF16(value)));
+    return halves;
   };
-  const zeros = rule === 'zeros' ? Uint8Array.from({ length: groups }, () => Math.floor(random() * 16)) : null;
+  const zeros = rule === 'zeros' ? Uint8Array.from({ length: groups }, () => Math.floor(random() * 2 ** bits)) : null;
   const offsets = rule === 'offsets' ? numbers() : null;
-  return { kind: 'packed', bits: 4, outFeatures, inFeatures, groupSize, rowBytes, codes, scales: numbers(), zeros, offsets };
+  return { kind: 'packed', bits, outFeatures, inFeatures, groupSize, rowBytes, codes, scales: numbers(), zeros, offsets };
 }
 
 export function denseMatrix(
@@ -101,24 +101,27 @@ export function denseMatrix(
   return { kind: 'dense', dtype, outFeatures, inFeatures, values: dtype === 'f32' ? wide : bits };
 }
 
-/** W [outFeatures, inFeatures] in float64. */
+/** W [outFeatures, inFeatures] in float64, by the definitions of storage.ts. */
 export function weightsOf(w: PackedStorage | DenseStorage): Float64Array {
-  return Float64Array.from({ length: w.outFeatures * w.inFeatures }, (_, i) => {
-    return weightAt(w, Math.floor(i / w.inFeatures), i % w.inFeatures);
-  });
-}
-
-/** W[n, k] in float64, by the definitions of storage.ts. */
-export function weightAt(w: PackedStorage | DenseStorage, n: number, k: number): number {
+  const { outFeatures, inFeatures } = w;
   if (w.kind === 'dense') {
-    const value = w.values[n * w.inFeatures + k];
-    return w.dtype === 'f32' ? value : w.dtype === 'f16' ? f16ToF32(value) : bf16ToF32(value);
+    const decode = w.dtype === 'f32' ? Number : w.dtype === 'f16' ? f16ToF32 : bf16ToF32;
+    return Float64Array.from(w.values, decode);
   }
-  const index = n * groupsPerRow(w.inFeatures, w.groupSize) + Math.floor(k / w.groupSize);
-  const numberAt = (from: Uint16Array | Float32Array) => (from instanceof Uint16Array ? f16ToF32(from[index]) : from[index]);
-  const code = (w.codes[n * w.rowBytes + (k >> 1)] >> (k % 2 === 0 ? 0 : 4)) & 15;
-  if (w.offsets) return code * numberAt(w.scales) + numberAt(w.offsets);
-  return (code - (w.zeros ? w.zeros[index] : 8)) * numberAt(w.scales);
+  const weights = new Float64Array(outFeatures * inFeatures);
+  const row = new Uint8Array(inFeatures);
+  const numberAt = (from: Uint16Array | Float32Array, index: number) =>
+    from instanceof Uint16Array ? f16ToF32(from[index]) : from[index];
+  for (let n = 0; n < outFeatures; n++) {
+    unpackRow(w.codes, n * w.rowBytes, w.bits, row);
+    for (let k = 0; k < inFeatures; k++) {
+      const index = n * groupsPerRow(inFeatures, w.groupSize) + Math.floor(k / w.groupSize);
+      const scale = numberAt(w.scales, index);
+      const zero = w.zeros ? w.zeros[index] : middleZero(w.bits);
+      weights[n * inFeatures + k] = w.offsets ? row[k] * scale + numberAt(w.offsets, index) : (row[k] - zero) * scale;
+    }
+  }
+  return weights;
 }
 
 /** Asserts that every found value is within `relative`·size of the expected one; −∞ is itself alone. */

@@ -16,6 +16,7 @@ import { multiplyColumns } from '../../src/kernels/multiply-columns.js';
 import { rmsNormScale } from '../../src/kernels/rms-norm-scale.js';
 import { rmsNorm } from '../../src/kernels/rms-norm.js';
 import { rope } from '../../src/kernels/rope.js';
+import { roundToCache } from '../../src/kernels/round-to-cache.js';
 import { softmax } from '../../src/kernels/softmax.js';
 import { swiglu } from '../../src/kernels/swiglu.js';
 import { PAGE_POSITIONS } from '../../src/native/native.js';
@@ -72,6 +73,7 @@ describe('an op gives what its kernel gives', () => {
     divideRows: [() => ops.divideRows(tensorOf(x), tensorOf(scale)), () => divideRows.compute({ x, scale }, {})],
     multiplyColumns: [() => ops.multiplyColumns(tensorOf(x), gain), () => multiplyColumns.compute({ x }, { gain })],
     rope: [() => ops.rope(tensorOf(q), positions, table), () => rope.compute({ x: q }, { positions, table, sign: 1 })],
+    roundToCache: [() => ops.roundToCache(tensorOf(x), 'int8'), () => roundToCache.compute({ x }, { type: 'int8' })],
     softmax: [() => ops.softmax(tensorOf(x)), () => softmax.compute({ x }, {})],
     swiglu: [() => ops.swiglu(tensorOf(x), tensorOf(y)), () => swiglu.compute({ gate: x, up: y }, {})],
     lastRows: [() => ops.lastRows(tensorOf(x)), () => lastRows.compute({ x }, {})],

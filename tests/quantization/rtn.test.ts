@@ -135,7 +135,7 @@ describe('round to nearest', () => {
     const weights = new Float32Array(40);
     for (const value of [NaN, Infinity, -Infinity]) {
       assert.throws(
-        () => quantizeRtn(weights.with(27, value), 2, 20, 16, 100),
+        () => quantizeRtn(weights.with(27, value), 2, 20, 16, { firstRow: 100 }),
         (error) => {
           return error instanceof OptionError && error.where === 'output 101, input 7';
         },

@@ -1,7 +1,9 @@
+import assert from 'node:assert/strict';
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { f32ToBf16, f32ToF16 } from '../../src/base/float16.js';
+import type { MatrixStorage } from '../../src/matrix/storage.js';
 import { randomNumbers } from './random-model.js';
 
 // Checkpoints of a few kilobytes, written without the library's own writers, for tests of what reads them.
@@ -307,3 +309,9 @@ const float16 = (bits: number): number =>
 
 export const prefixed = (prefix: string, tensors: Tensors): Tensors =>
   Object.fromEntries(Object.entries(tensors).map(([name, tensor]) => [prefix + name, tensor]));
+
+/** The numbers of a matrix that must be a float one. */
+export function denseValues(storage: MatrixStorage): Float32Array | Uint16Array {
+  assert(storage.kind === 'dense');
+  return storage.values;
+}

@@ -8,8 +8,8 @@ export function addCompare(program: Command): void {
     .description(
       'run a text through a model and others of its vocabulary: perplexity, KL divergence, likeliest tokens kept',
     )
-    .argument('<reference>', 'folder of the model that the others are held against')
-    .argument('[others...]', 'folders of the others, such as its INT4 twin')
+    .argument('<reference>', 'folder or GGUF file of the model that the others are held against')
+    .argument('[others...]', 'those of the others, such as its INT4 twin')
     .requiredOption('--text <file>', 'a text of some length')
     .option(
       '--window <number>',

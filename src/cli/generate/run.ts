@@ -4,7 +4,9 @@ import { NibbleLensError } from '../../base/errors.js';
 import { bundled } from '../../bundled.js';
 import { readTokenFile, writeTokenFile } from '../../generation/token-files.js';
 import type { Generation, GenerationResult } from '../../generation/result.js';
-import { loadModel, type OpenedModel } from '../../opened-model.js';
+import type { Mode } from '../../matrix/storage.js';
+import type { CacheType } from '../../native/native.js';
+import { loadModel, type LoadOptions, type OpenedModel } from '../../opened-model.js';
 import { INTERRUPTED, reportFailure, UsageError } from '../failure.js';
 import { ProgressLine } from '../progress-line.js';
 import { cancellation } from '../cancellation.js';
@@ -20,6 +22,10 @@ export interface GenerateFlags extends SamplingFlags {
   readonly tokensOut?: string;
   readonly samples?: number;
   readonly threads?: number;
+  readonly head?: LoadOptions['head'];
+  readonly embedding?: LoadOptions['embedding'];
+  readonly mode?: Mode;
+  readonly cache?: CacheType;
   readonly environment?: boolean;
   readonly echo?: boolean;
   readonly stats?: boolean;
@@ -66,11 +72,19 @@ function checkTokensOut({ tokensOut }: GenerateFlags, interactive: boolean): voi
   if (statSync(tokensOut, { throwIfNoEntry: false })?.isDirectory()) throw new UsageError(`${tokensOut}: a folder, not a file`);
 }
 
-async function open(folder: string, { threads, quiet }: GenerateFlags): Promise<OpenedModel> {
+async function open(folder: string, { threads, mode, cache, head, embedding, quiet }: GenerateFlags): Promise<OpenedModel> {
   const progress = new ProgressLine(!quiet);
   const { signal, done } = cancellation();
   try {
-    return await loadModel(folder, { threads, signal, onProgress: (layer, all) => progress.show('loading', layer, all) });
+    return await loadModel(folder, {
+      threads,
+      mode,
+      cache,
+      head,
+      embedding,
+      signal,
+      onProgress: (layer, all) => progress.show('loading', layer, all),
+    });
   } finally {
     done();
     progress.clear();

@@ -3,10 +3,13 @@
 #include <algorithm>
 #include <cmath>
 
+#include "cache_rows.h"
+
 namespace nibblelens {
 namespace {
 
 constexpr double kMostSize = 9007199254740991.0;
+const char* const kPageArrays = "a Float32Array, Uint16Array or Int8Array";
 
 std::string kindOf(const Napi::Value& value) {
   if (value.IsNull()) return "null";
@@ -178,14 +181,17 @@ PackedMatrix Reader::packed(const Napi::Value& value, const std::string& what) c
   if (text(from.Get("kind"), what + ".kind") != "packed") {
     typeError(what + ".kind", kindOf(from.Get("kind")), "'packed'");
   }
-  if (size(from.Get("bits"), what + ".bits") != 4) rangeError(what + ".bits", kindOf(from.Get("bits")), "4");
   PackedMatrix w;
+  w.bits = size(from.Get("bits"), what + ".bits");
+  if (w.bits < 2 || w.bits > 8 || w.bits == 7) rangeError(what + ".bits", std::to_string(w.bits), "2, 3, 4, 5, 6 or 8");
   w.outFeatures = size(from.Get("outFeatures"), what + ".outFeatures", 1);
   w.inFeatures = size(from.Get("inFeatures"), what + ".inFeatures", 1);
   w.groupSize = std::min(size(from.Get("groupSize"), what + ".groupSize", 1), w.inFeatures);
   w.groups = (w.inFeatures - 1) / w.groupSize + 1;
   w.rowBytes = size(from.Get("rowBytes"), what + ".rowBytes", 1);
-  const size_t rowBytes = product({(w.inFeatures - 1) / 32 + 1, 16});
+  product({w.inFeatures, w.bits});
+  const size_t rowBytes =
+      PackedMatrix::planeBytes(w.inFeatures, w.lowBits()) + PackedMatrix::planeBytes(w.inFeatures, w.highBits());
   if (w.rowBytes != rowBytes) rangeError(what + ".rowBytes", std::to_string(w.rowBytes), std::to_string(rowBytes));
   const Napi::Value codes = from.Get("codes");
   const Napi::Value scaleValues = from.Get("scales");
@@ -236,19 +242,34 @@ DenseMatrix Reader::dense(const Napi::Value& value, const std::string& what) con
   return w;
 }
 
-Linear Reader::linear(const Napi::Value& value, const std::string& what, size_t outFeatures, size_t inFeatures) const {
-  const Napi::Object from = object(value, what);
-  const Napi::Object weight = object(from.Get("weight"), what + ".weight");
+Mode Reader::mode(const Napi::Value& value) const {
+  const std::string name = text(value, "mode");
+  if (name != "exact" && name != "fast") rangeError("mode", "'" + name + "'", "'exact' or 'fast'");
+  return name == "fast" ? Mode::fast : Mode::exact;
+}
+
+Linear Reader::matrix(const Napi::Value& value, const std::string& what) const {
   Linear linear;
-  linear.isPacked = text(weight.Get("kind"), what + ".weight.kind") == "packed";
-  if (linear.isPacked) linear.packed = packed(weight, what + ".weight");
-  else linear.dense = dense(weight, what + ".weight");
-  const size_t out = linear.isPacked ? linear.packed.outFeatures : linear.dense.outFeatures;
-  const size_t in = linear.isPacked ? linear.packed.inFeatures : linear.dense.inFeatures;
+  linear.isPacked = text(object(value, what).Get("kind"), what + ".kind") == "packed";
+  if (linear.isPacked) linear.packed = packed(value, what);
+  else linear.dense = dense(value, what);
+  return linear;
+}
+
+Linear Reader::matrix(const Napi::Value& value, const std::string& what, size_t outFeatures, size_t inFeatures) const {
+  const Linear linear = matrix(value, what);
+  const size_t out = linear.outFeatures();
+  const size_t in = linear.inFeatures();
   if (out != outFeatures || in != inFeatures) {
     rangeError("shape of " + what, "[" + std::to_string(out) + ", " + std::to_string(in) + "]",
                "[" + std::to_string(outFeatures) + ", " + std::to_string(inFeatures) + "]");
   }
+  return linear;
+}
+
+Linear Reader::linear(const Napi::Value& value, const std::string& what, size_t outFeatures, size_t inFeatures) const {
+  const Napi::Object from = object(value, what);
+  Linear linear = matrix(from.Get("weight"), what + ".weight", outFeatures, inFeatures);
   linear.bias = floatsOrNull(from.Get("bias"), what + ".bias", outFeatures);
   return linear;
 }
@@ -281,20 +302,33 @@ std::vector<Napi::Value> Reader::pageList(const Napi::Value& value, const std::s
     pages.push_back(from.Get(i));
     // a list of holes may be of any length
     if (!pages.back().IsTypedArray()) {
-      typeError(what + "[" + std::to_string(i) + "]", kindOf(pages.back()), "a Float32Array");
+      typeError(what + "[" + std::to_string(i) + "]", kindOf(pages.back()), kPageArrays);
     }
   }
   return pages;
 }
 
-std::vector<float*> Reader::pages(const std::vector<Napi::Value>& list, const std::string& what,
-                                  size_t pageFloats) const {
-  std::vector<float*> pages;
+CachePages Reader::pages(const std::vector<Napi::Value>& list, const std::string& what,
+                         const AttentionSizes& sizes) const {
+  CachePages pages;
   for (const Napi::Value& value : list) {
-    const std::string name = what + "[" + std::to_string(pages.size()) + "]";
-    const Array<float> page = floats(value, name);
-    expectLength(page, pageFloats, name);
-    pages.push_back(page.data);
+    const std::string name = what + "[" + std::to_string(pages.data.size()) + "]";
+    const View found = view(value, name, kPageArrays);
+    CacheType type = CacheType::f32;
+    size_t elementBytes = sizeof(float);
+    if (found.type == napi_uint16_array) {
+      type = CacheType::f16;
+      elementBytes = sizeof(uint16_t);
+    } else if (found.type == napi_int8_array) {
+      type = CacheType::int8;
+      elementBytes = sizeof(int8_t);
+    } else if (found.type != napi_float32_array) {
+      typeError(name, kindOf(value), kPageArrays);
+    }
+    if (!pages.data.empty() && type != pages.type) typeError(name, kindOf(value), "as " + what + "[0]");
+    pages.type = type;
+    expectLength(Array<void>{found.data, found.length}, cachePageBytes(type, sizes) / elementBytes, name);
+    pages.data.push_back(found.data);
   }
   return pages;
 }
@@ -321,8 +355,9 @@ ParsedPast parsePast(const Reader& read, const Napi::Value& value, const Attenti
     past.longest = std::max(past.longest, sequence.length);
   }
   for (size_t i = 0; i < sizes.batch; i++) {
-    past.pages.push_back(read.pages(lists[i], "past[" + std::to_string(i) + "].pages", sizes.pageFloats()));
-    past.sequences[i].pages = past.pages.back().data();
+    past.pages.push_back(read.pages(lists[i], "past[" + std::to_string(i) + "].pages", sizes));
+    past.sequences[i].type = past.pages.back().type;
+    past.sequences[i].pages = past.pages.back().data.data();
   }
   return past;
 }

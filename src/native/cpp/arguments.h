@@ -63,14 +63,17 @@ class Reader {
   Napi::Object object(const Napi::Value& value, const std::string& what) const;
   Napi::Array list(const Napi::Value& value, const std::string& what) const;
 
-  PackedMatrix packed(const Napi::Value& value, const std::string& what) const;
-  DenseMatrix dense(const Napi::Value& value, const std::string& what) const;
+  /** 'exact' or 'fast'. */
+  Mode mode(const Napi::Value& value) const;
+  /** A matrix of either kind, without a bias. */
+  Linear matrix(const Napi::Value& value, const std::string& what) const;
+  Linear matrix(const Napi::Value& value, const std::string& what, size_t outFeatures, size_t inFeatures) const;
   Linear linear(const Napi::Value& value, const std::string& what, size_t outFeatures, size_t inFeatures) const;
   AttentionSizes attentionSizes(const Napi::Value& value) const;
   /** The list of a cache's pages, as far as `positions` positions need them. */
   std::vector<Napi::Value> pageList(const Napi::Value& value, const std::string& what, size_t positions) const;
-  /** The pages of such a list, of `pageFloats` each. */
-  std::vector<float*> pages(const std::vector<Napi::Value>& list, const std::string& what, size_t pageFloats) const;
+  /** The pages of such a list, all of one kind of array and as long as `sizes` say. */
+  CachePages pages(const std::vector<Napi::Value>& list, const std::string& what, const AttentionSizes& sizes) const;
 
   /** The product, or a RangeError where it overflows. */
   size_t product(std::initializer_list<size_t> factors) const;
@@ -83,6 +86,8 @@ class Reader {
   [[noreturn]] void rangeError(const std::string& thing, const std::string& found, const std::string& expected) const;
 
  private:
+  PackedMatrix packed(const Napi::Value& value, const std::string& what) const;
+  DenseMatrix dense(const Napi::Value& value, const std::string& what) const;
   struct View {
     napi_typedarray_type type;
     void* data;
@@ -102,7 +107,7 @@ class Reader {
 
 /** Past positions of every batch element as attention kernels take them, with what they point to. */
 struct ParsedPast {
-  std::vector<std::vector<float*>> pages;
+  std::vector<CachePages> pages;
   std::vector<CachedPositions> sequences;
   size_t longest = 0;
 

@@ -1,4 +1,6 @@
 // Attention and its halves for JavaScript.
+#include <memory>
+
 #include "arguments.h"
 #include "kernel_functions.h"
 #include "kernels.h"
@@ -82,7 +84,8 @@ void attention(Info info) {
   const Array<float> v = floatsOf(read, info[2], k.length, "v");
   const Array<float> z = floatsOf(read, info[6], q.length, "z");
   const size_t keys = sizes.pos + past.longest;
-  kernels().attention(q.data, k.data, v.data, sizes, past.data(), keys, scale, z.data);
+  const std::unique_ptr<float[]> workspace(new float[attentionWorkspace(sizes, keys)]);
+  kernels().attention(q.data, k.data, v.data, sizes, past.data(), keys, scale, workspace.get(), z.data);
 }
 
 }  // namespace

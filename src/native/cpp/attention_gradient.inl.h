@@ -5,6 +5,41 @@
 
 namespace nibblelens::NIBBLELENS_ISA {
 
+/** z = Σ_{j < count} weightAt(j)·rowAt(j), in blocks of kPagePositions. */
+template <typename Weights, typename Rows>
+static inline void mixRows(const Weights& weightAt, const Rows& rowAt, size_t count, size_t dHead, float* z) {
+  const float* rows[kPagePositions];
+  std::memset(z, 0, dHead * sizeof(float));
+  for (size_t first = 0; first < count; first += kPagePositions) {
+    const size_t some = smaller(count - first, kPagePositions);
+    for (size_t j = 0; j < some; j++) rows[j] = rowAt(first + j);
+    mixBlock<1>([&](size_t, size_t j) { return weightAt(first + j); }, &some, rows, dHead, &z);
+  }
+}
+
+/** One query of an attention call. */
+struct Query {
+  size_t batch;
+  size_t head;
+  size_t position;
+};
+
+static inline Query queryAt(size_t index, const AttentionSizes& sizes) {
+  const size_t row = index / sizes.pos;
+  return {row / sizes.heads, row % sizes.heads, index % sizes.pos};
+}
+
+/** Where the d_head floats of a query's row are in q or z. */
+static inline size_t queryOffset(const Query& query, const AttentionSizes& sizes) {
+  return ((query.batch * sizes.pos + query.position) * sizes.heads + query.head) * sizes.dHead;
+}
+
+/** Where the key or value that a query reads first is in k or v; the next ones follow at kvHeads·dHead. */
+static inline size_t keyOffset(const Query& query, const AttentionSizes& sizes) {
+  const size_t kvHead = query.head / (sizes.heads / sizes.kvHeads);
+  return (query.batch * sizes.pos * sizes.kvHeads + kvHead) * sizes.dHead;
+}
+
 /**
  * y[batch, key, kvHead] = Σ over the heads of kvHead and the queries from `firstQuery(key)` on of
  * weights[batch, head, query, key]·rows[batch, query, head].
@@ -42,9 +77,10 @@ static void attentionScoresGradient(const float* dscores, const float* q, const 
   const size_t queries = sizes.batch * sizes.heads * sizes.pos;
   parallelFor(queries, queries * sizes.pos * sizes.dHead, 0, [&](size_t index, float*) {
     const Query query = queryAt(index, sizes);
-    const KeyRows rows = keyRows(sizes, nullptr, 0, k, query.batch, kvHeadOf(query.head, sizes));
     const float* weights = dscores + index * sizes.pos;
-    mixRows([weights](size_t key) { return weights[key]; }, rows, query.position + 1, sizes.dHead,
+    const float* keys = k + keyOffset(query, sizes);
+    const auto rowAt = [&](size_t key) { return keys + key * sizes.kvHeads * sizes.dHead; };
+    mixRows([weights](size_t key) { return weights[key]; }, rowAt, query.position + 1, sizes.dHead,
             dq + queryOffset(query, sizes));
   });
   sumOverQueries(dscores, q, sizes, [](size_t key) { return key; }, dk);
@@ -58,8 +94,15 @@ static void attentionMixGradient(const float* dz, const float* pattern, const fl
   const size_t queries = sizes.batch * sizes.heads * sizes.pos;
   parallelFor(queries, queries * sizes.pos * sizes.dHead, 0, [&](size_t index, float*) {
     const Query query = queryAt(index, sizes);
-    const KeyRows rows = keyRows(sizes, nullptr, 1, v, query.batch, kvHeadOf(query.head, sizes));
-    dotRows(dz + queryOffset(query, sizes), rows, sizes.pos, sizes.dHead, 1.0f, dpattern + index * sizes.pos);
+    const float* values = v + keyOffset(query, sizes);
+    const float* rows[kLanes];
+    for (size_t first = 0; first < sizes.pos; first += kLanes) {
+      for (size_t j = 0; j < kLanes; j++) {
+        rows[j] = values + smaller(first + j, sizes.pos - 1) * sizes.kvHeads * sizes.dHead;
+      }
+      const Lanes slopes = dotEach(dz + queryOffset(query, sizes), rows, sizes.dHead);
+      storeSome(dpattern + index * sizes.pos + first, slopes, smaller(sizes.pos - first, kLanes));
+    }
   });
   sumOverQueries(pattern, dz, sizes, [](size_t) { return size_t{0}; }, dv);
 }

@@ -1,8 +1,10 @@
 #include "decoder.h"
 
 #include <algorithm>
+#include <array>
 #include <cstring>
 
+#include "cache_rows.h"
 #include "kernels.h"
 
 namespace nibblelens {
@@ -112,6 +114,7 @@ class Buffer {
     }
     return floats_.get();
   }
+  float* floats() const { return floats_.get(); }
   size_t bytes() const { return capacity_ * sizeof(float); }
 
  private:
@@ -127,15 +130,16 @@ bool aborted(const DecoderStep& step) {
 }  // namespace
 
 struct Decoder::Buffers {
-  Buffer x, sum, normalized, q, k, v, rotQ, rotK, z, projected, gate, up, post, scores, pattern, scale;
+  Buffer x, sum, normalized, q, k, v, rotQ, rotK, keptK, keptV, z, projected, gate, up, post, scores, pattern,
+      workspace, scale;
   std::vector<int32_t> positions;
-  std::vector<const float*> pages;
+  std::vector<const void*> pages;
   std::vector<CachedPositions> past;
 
   size_t bytes() const {
     size_t total = 0;
-    for (const Buffer* buffer : {&x, &sum, &normalized, &q, &k, &v, &rotQ, &rotK, &z, &projected, &gate, &up, &post,
-                                 &scores, &pattern, &scale}) {
+    for (const Buffer* buffer : {&x, &sum, &normalized, &q, &k, &v, &rotQ, &rotK, &keptK, &keptV, &z, &projected, &gate,
+                                 &up, &post, &scores, &pattern, &workspace, &scale}) {
       total += buffer->bytes();
     }
     return total;
@@ -156,12 +160,12 @@ class Pass {
     to_.past.clear();
     for (const DecoderSequence& sequence : step.sequences) {
       for (size_t t = 0; t < step.pos; t++) to_.positions.push_back(static_cast<int32_t>(sequence.length + t));
-      to_.pages.insert(to_.pages.end(), sequence.pages.begin(), sequence.pages.end());
+      to_.pages.insert(to_.pages.end(), sequence.pages.data.begin(), sequence.pages.data.end());
     }
     size_t first = 0;
     for (const DecoderSequence& sequence : step.sequences) {
-      to_.past.push_back({to_.pages.data() + first, sequence.length, 0});
-      first += sequence.pages.size();
+      to_.past.push_back({sequence.pages.type, to_.pages.data() + first, sequence.length, 0});
+      first += sequence.pages.data.size();
     }
   }
 
@@ -198,21 +202,25 @@ class Pass {
     const float* in = normalize(x, rows_, weights.inputNorm, Point::ln1Scale, Point::ln1Normalized, layer);
     const size_t qWidth = spec_.heads * spec_.dHead;
     const size_t kvWidth = spec_.kvHeads * spec_.dHead;
-    const float* q = linear(weights.q, in, rows_, qWidth, to_.q, Point::qIn, Point::qOut, layer);
-    copyOut(Point::q, layer, q);
-    const float* k = linear(weights.k, in, rows_, kvWidth, to_.k, Point::kIn, Point::kOut, layer);
-    copyOut(Point::k, layer, k);
-    const float* v = linear(weights.v, in, rows_, kvWidth, to_.v, Point::vIn, Point::vOut, layer);
-    copyOut(Point::v, layer, v);
+    to_.q.reserve(rows_ * qWidth);
+    to_.k.reserve(rows_ * kvWidth);
+    to_.v.reserve(rows_ * kvWidth);
+    multiply<3>({&weights.q, &weights.k, &weights.v}, in, rows_, {to_.q.floats(), to_.k.floats(), to_.v.floats()});
+    const float* q = projected(to_.q, in, Point::qIn, Point::qOut, Point::q, layer);
+    const float* k = projected(to_.k, in, Point::kIn, Point::kOut, Point::k, layer);
+    const float* v = projected(to_.v, in, Point::vIn, Point::vOut, Point::v, layer);
     const float* rotQ = rotate(q, spec_.heads, to_.rotQ);
     copyOut(Point::rotQ, layer, rotQ);
     const float* rotK = rotate(k, spec_.kvHeads, to_.rotK);
     copyOut(Point::rotK, layer, rotK);
 
     for (CachedPositions& past : to_.past) past.layer = layer;
-    capturePattern(layer, rotQ, rotK);
+    const float* keys = asKept(rotK, to_.keptK);
+    const float* values = asKept(v, to_.keptV);
+    capturePattern(layer, rotQ, keys);
     float* z = to_.z.reserve(rows_ * qWidth);
-    run_.attention(rotQ, rotK, v, sizes_, to_.past.data(), step_.keys(), spec_.attentionScale, z);
+    float* workspace = to_.workspace.reserve(attentionWorkspace(sizes_, step_.keys()));
+    run_.attention(rotQ, keys, values, sizes_, to_.past.data(), step_.keys(), spec_.attentionScale, workspace, z);
     copyOut(Point::z, layer, z);
     keep(layer, rotK, v);
     return linear(weights.o, z, rows_, spec_.dModel, to_.projected, Point::oIn, Point::oOut, layer);
@@ -220,10 +228,11 @@ class Pass {
 
   const float* feedForward(size_t layer, const DecoderLayer& weights, const float* x) {
     const float* in = normalize(x, rows_, weights.postAttentionNorm, Point::ln2Scale, Point::ln2Normalized, layer);
-    const float* gate = linear(weights.gate, in, rows_, spec_.dFf, to_.gate, Point::gateIn, Point::gateOut, layer);
-    copyOut(Point::mlpPre, layer, gate);
-    const float* up = linear(weights.up, in, rows_, spec_.dFf, to_.up, Point::upIn, Point::upOut, layer);
-    copyOut(Point::mlpPreLinear, layer, up);
+    to_.gate.reserve(rows_ * spec_.dFf);
+    to_.up.reserve(rows_ * spec_.dFf);
+    multiply<2>({&weights.gate, &weights.up}, in, rows_, {to_.gate.floats(), to_.up.floats()});
+    const float* gate = projected(to_.gate, in, Point::gateIn, Point::gateOut, Point::mlpPre, layer);
+    const float* up = projected(to_.up, in, Point::upIn, Point::upOut, Point::mlpPreLinear, layer);
     float* post = to_.post.reserve(rows_ * spec_.dFf);
     run_.swiglu(gate, up, rows_ * spec_.dFf, post);
     copyOut(Point::mlpPost, layer, post);
@@ -241,7 +250,7 @@ class Pass {
     }
     const float* in = normalize(x, rows, spec_.finalNorm, Point::finalScale, Point::finalNormalized, 0);
     copyOut(Point::unembedIn, 0, in);
-    multiply(spec_.lmHead, in, rows, step_.logits);
+    multiply<1>({&spec_.lmHead}, in, rows, {step_.logits});
     copyOut(Point::unembedOut, 0, step_.logits);
   }
 
@@ -264,14 +273,24 @@ class Pass {
                       Point out, size_t layer) {
     copyOut(in, layer, x);
     float* y = buffer.reserve(rows * width);
-    multiply(weights, x, rows, y);
+    multiply<1>({&weights}, x, rows, {y});
     copyOut(out, layer, y);
     return y;
   }
 
-  void multiply(const Linear& weights, const float* x, size_t rows, float* y) {
-    if (weights.isPacked) run_.matmulPacked(x, rows, weights.packed, weights.bias, y);
-    else run_.matmulDense(x, rows, weights.dense, weights.bias, y);
+  /** Copies out what one of several linears of the same input took and gave. */
+  const float* projected(const Buffer& buffer, const float* x, Point in, Point out, Point named, size_t layer) {
+    copyOut(in, layer, x);
+    copyOut(out, layer, buffer.floats());
+    copyOut(named, layer, buffer.floats());
+    return buffer.floats();
+  }
+
+  /** Linears of the same input as one loop, which prepares x once and keeps all threads busy to its end. */
+  template <size_t count>
+  void multiply(const std::array<const Linear*, count>& weights, const float* x, size_t rows,
+                const std::array<float*, count>& y) {
+    run_.matmul(x, rows, weights.data(), count, spec_.mode, y.data());
   }
 
   const float* rotate(const float* x, size_t heads, Buffer& buffer) {
@@ -294,23 +313,39 @@ class Pass {
     copyOut(Point::pattern, layer, pattern);
   }
 
-  /** Writes this step's keys and values into the pages. */
-  void keep(size_t layer, const float* keys, const float* values) {
-    const size_t bytes = spec_.dHead * sizeof(float);
-    for (size_t row = 0; row < rows_; row++) {
-      const DecoderSequence& sequence = step_.sequences[row / step_.pos];
-      const size_t position = sequence.length + row % step_.pos;
-      float* page = sequence.pages[position / kPagePositions];
-      for (size_t head = 0; head < spec_.kvHeads; head++) {
-        const size_t from = (row * spec_.kvHeads + head) * spec_.dHead;
-        const auto place = [&](size_t kind) {
-          const size_t block = (layer * 2 + kind) * spec_.kvHeads + head;
-          return page + (block * kPagePositions + position % kPagePositions) * spec_.dHead;
-        };
-        std::memcpy(place(0), keys + from, bytes);
-        std::memcpy(place(1), values + from, bytes);
-      }
+  /** Calls visit(sequence, row, from) for each row of d_head of keys or values, `from` floats into them. */
+  template <typename Visit>
+  void forKeyRows(const Visit& visit) const {
+    for (size_t row = 0; row < rows_ * spec_.kvHeads; row++) {
+      visit(step_.sequences[row / spec_.kvHeads / step_.pos], row, row * spec_.dHead);
     }
+  }
+
+  /** This step's keys or values as later steps will find them: what a pass reads does not depend on where it began. */
+  const float* asKept(const float* x, Buffer& buffer) const {
+    const auto& all = step_.sequences;
+    const auto exact = [](const DecoderSequence& sequence) { return sequence.pages.type == CacheType::f32; };
+    if (std::all_of(all.begin(), all.end(), exact)) return x;
+    float* y = buffer.reserve(rows_ * spec_.kvHeads * spec_.dHead);
+    forKeyRows([&](const DecoderSequence& sequence, size_t, size_t from) {
+      roundToCache(sequence.pages.type, x + from, spec_.dHead, y + from);
+    });
+    return y;
+  }
+
+  /** Writes this step's keys and values into the pages. */
+  void keep(size_t layer, const float* keys, const float* values) const {
+    forKeyRows([&](const DecoderSequence& sequence, size_t row, size_t from) {
+      const CacheType type = sequence.pages.type;
+      const size_t position = sequence.length + row / spec_.kvHeads % step_.pos;
+      auto* page = static_cast<uint8_t*>(sequence.pages.data[position / kPagePositions]);
+      const auto write = [&](size_t kind, const float* x) {
+        uint8_t* block = page + cacheBlockAt(type, sizes_, layer, kind, row % spec_.kvHeads);
+        writeCacheRow(type, x + from, spec_.dHead, position % kPagePositions, block);
+      };
+      write(0, keys);
+      write(1, values);
+    });
   }
 
   bool wants(Point point, size_t layer) const {

@@ -10,13 +10,6 @@
 
 namespace nibblelens {
 
-struct Linear {
-  bool isPacked = false;
-  PackedMatrix packed;
-  DenseMatrix dense;
-  const float* bias = nullptr;
-};
-
 struct DecoderLayer {
   const float* inputNorm = nullptr;
   Linear q, k, v, o;
@@ -34,7 +27,8 @@ struct DecoderSpec {
   size_t contextLength = 0;
   float rmsNormEps = 0;
   float attentionScale = 0;
-  DenseMatrix embedding;
+  Mode mode = Mode::exact;
+  Linear embedding;
   std::vector<DecoderLayer> layers;
   const float* finalNorm = nullptr;
   Linear lmHead;
@@ -67,7 +61,7 @@ struct Capture {
 
 /** Pages of a sequence, written at positions from `length` on. */
 struct DecoderSequence {
-  std::vector<float*> pages;
+  CachePages pages;
   size_t length = 0;
 };
 

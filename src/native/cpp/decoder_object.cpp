@@ -36,10 +36,8 @@ DecoderSpec parseSpec(const Reader& read, const Napi::Value& value) {
     read.rangeError("contextLength", std::to_string(spec.contextLength), "below 2^31");
   }
 
-  spec.embedding = read.dense(from.Get("embedding"), "embedding");
-  if (spec.embedding.outFeatures != spec.vocabSize || spec.embedding.inFeatures != spec.dModel) {
-    read.rangeError("shape of embedding", "another", "[vocabSize, dModel]");
-  }
+  spec.mode = read.mode(from.Get("mode"));
+  spec.embedding = read.matrix(from.Get("embedding"), "embedding", spec.vocabSize, spec.dModel);
   const size_t qWidth = read.product({spec.heads, spec.dHead});
   const size_t kvWidth = read.product({spec.kvHeads, spec.dHead});
   const Napi::Array layers = read.list(from.Get("layers"), "layers");
@@ -132,7 +130,7 @@ DecoderStep DecoderObject::parseStep(Napi::Env env, const char* call, const Napi
   if (sequences.Length() != step.batch) {
     read.rangeError("length of sequences", std::to_string(sequences.Length()), std::to_string(step.batch));
   }
-  const size_t pageFloats = spec.layers.size() * 2 * spec.kvHeads * kPagePositions * spec.dHead;
+  const AttentionSizes sizes{step.batch, step.pos, spec.heads, spec.kvHeads, spec.dHead, spec.layers.size()};
   for (uint32_t i = 0; i < sequences.Length(); i++) {
     const std::string name = "sequences[" + std::to_string(i) + "]";
     const Napi::Object sequence = read.object(sequences.Get(i), name);
@@ -142,7 +140,7 @@ DecoderStep DecoderObject::parseStep(Napi::Env env, const char* call, const Napi
                       "at most " + std::to_string(spec.contextLength));
     }
     const std::vector<Napi::Value> pages = read.pageList(sequence.Get("pages"), name + ".pages", length + step.pos);
-    step.sequences.push_back({read.pages(pages, name + ".pages", pageFloats), length});
+    step.sequences.push_back({read.pages(pages, name + ".pages", sizes), length});
   }
   // so that pointFloats cannot overflow
   read.product({rows, std::max({spec.dModel, spec.heads * spec.dHead, spec.dFf, spec.vocabSize})});

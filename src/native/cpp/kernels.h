@@ -1,6 +1,6 @@
 // The kernels of one instruction set as a table, and the choice between the sets. Kernels trust their arguments: the
 // addon has checked them. All floats are row-major float32; outputs never overlap inputs; any alignment will do.
-// Every value is computed in an order that depends on sizes alone, never on threads or on the number of rows.
+// Every value is computed in an order that depends on sizes alone, never on threads.
 #pragma once
 
 #include <string>
@@ -10,17 +10,26 @@
 
 namespace nibblelens {
 
+/** Keys after which attention's sums over values start anew: a chunk is the work that threads share a context by. */
+constexpr size_t kAttentionChunk = 1024;
+static inline size_t attentionChunks(size_t keys) { return (keys + kAttentionChunk - 1) / kAttentionChunk; }
+/** Floats between the rows of scores: whole cache lines, and not a power of two, of which few have room in a cache. */
+static inline size_t attentionStride(size_t keys) { return (keys / 16 + 2) * 16; }
+/** Floats that `attention` works in: where one position attends to several chunks, its scores and each chunk's sums. */
+static inline size_t attentionWorkspace(const AttentionSizes& sizes, size_t keys) {
+  if (sizes.pos > 1 || keys <= kAttentionChunk) return 0;
+  return sizes.batch * sizes.heads * (attentionStride(keys) + attentionChunks(keys) * sizes.dHead);
+}
+
 struct Kernels {
   const char* name;
 
-  /** y[r, n] = bias[n] + Σ_k x[r, k]·W[n, k]; a null bias is 0. */
-  void (*matmulPacked)(const float* x, size_t rows, const PackedMatrix& w, const float* bias, float* y);
-  void (*matmulDense)(const float* x, size_t rows, const DenseMatrix& w, const float* bias, float* y);
+  /** For each matrix, y[i][r, n] = bias[n] + Σ_k x[r, k]·W[n, k]; a null bias is 0. All have as many inputs. */
+  void (*matmul)(const float* x, size_t rows, const Linear* const* linears, size_t count, Mode mode, float* const* y);
   /** dx[r, k] = Σ_n dy[r, n]·W[n, k] */
-  void (*matmulPackedGradient)(const float* dy, size_t rows, const PackedMatrix& w, float* dx);
-  void (*matmulDenseGradient)(const float* dy, size_t rows, const DenseMatrix& w, float* dx);
+  void (*matmulGradient)(const float* dy, size_t rows, const Linear& w, float* dx);
   /** y[i] = table[ids[i]] */
-  void (*embedding)(const int32_t* ids, size_t count, const DenseMatrix& table, float* y);
+  void (*embedding)(const int32_t* ids, size_t count, const Linear& table, float* y);
 
   /** scale[r] = √(mean_k x[r, k]² + eps) */
   void (*rmsNormScale)(const float* x, size_t rows, size_t columns, float eps, float* scale);
@@ -48,9 +57,9 @@ struct Kernels {
                        size_t keys, float* z);
   void (*attentionMixGradient)(const float* dz, const float* pattern, const float* v, const AttentionSizes& sizes,
                                float* dpattern, float* dv);
-  /** Scores, softmax and mix in one, with the same bits. */
+  /** Scores, softmax and mix in one, with the same bits; `workspace` has `attentionWorkspace` floats. */
   void (*attention)(const float* q, const float* k, const float* v, const AttentionSizes& sizes,
-                    const CachedPositions* past, size_t keys, float scale, float* z);
+                    const CachedPositions* past, size_t keys, float scale, float* workspace, float* z);
 
   /** y = gate / (1 + e^−gate)·up */
   void (*swiglu)(const float* gate, const float* up, size_t count, float* y);

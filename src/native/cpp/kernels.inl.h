@@ -18,10 +18,8 @@ namespace nibblelens::NIBBLELENS_ISA {
 extern const Kernels kernelTable;
 const Kernels kernelTable = {
     NIBBLELENS_STRING(NIBBLELENS_ISA),
-    matmulPacked,
-    matmulDense,
-    matmulPackedGradient,
-    matmulDenseGradient,
+    matmul,
+    matmulGradient,
     embedding,
     rmsNormScale,
     divideRows,

@@ -1,4 +1,4 @@
 // The portable kernels, compiled for the baseline of the processor's family.
 #define NIBBLELENS_ISA scalar
-#include "lanes_scalar.h"
+#include "integer_scalar.h"
 #include "kernels.inl.h"

@@ -11,6 +11,10 @@ namespace nibblelens::avx2 {
 
 using Lanes = __m256;
 constexpr size_t kLanes = 8;
+/** Rows of a product that registers have room for, beside two lane rows of weights. */
+constexpr size_t kMicroRows = 6;
+/** Rows that share the codes of an output. */
+constexpr size_t kRowsAtOnce = 4;
 
 static inline Lanes zeroLanes() { return _mm256_setzero_ps(); }
 static inline Lanes splat(float value) { return _mm256_set1_ps(value); }
@@ -70,22 +74,23 @@ static inline Lanes loadBf16(const uint16_t* p) {
 }
 static inline float f16(uint16_t bits) { return _cvtsh_ss(bits); }
 
-/** A zero point, ready for `decode32`. */
-using ZeroPoint = __m128i;
-static inline ZeroPoint zeroPoint(uint8_t zero) { return _mm_set1_epi8(static_cast<char>(zero)); }
-
-/** q − zero of the 32 codes in 16 bytes, in order. */
-static inline void decode32(const uint8_t* codes, ZeroPoint zero, Lanes out[32 / kLanes]) {
-  const __m128i nibble = _mm_set1_epi8(15);
-  const __m128i bytes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(codes));
-  const __m128i even = _mm_sub_epi8(_mm_and_si128(bytes, nibble), zero);
-  const __m128i odd = _mm_sub_epi8(_mm_and_si128(_mm_srli_epi16(bytes, 4), nibble), zero);
-  const __m128i first = _mm_unpacklo_epi8(even, odd);
-  const __m128i second = _mm_unpackhi_epi8(even, odd);
-  out[0] = _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(first));
-  out[1] = _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_srli_si128(first, 8)));
-  out[2] = _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(second));
-  out[3] = _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_srli_si128(second, 8)));
+/** Lane j of lane row i becomes lane i of lane row j. */
+static inline void transpose(Lanes a[kLanes]) {
+  Lanes pairs[8], quads[8];
+  for (size_t i = 0; i < 8; i += 2) {
+    pairs[i] = _mm256_unpacklo_ps(a[i], a[i + 1]);
+    pairs[i + 1] = _mm256_unpackhi_ps(a[i], a[i + 1]);
+  }
+  for (size_t i = 0; i < 8; i += 4) {
+    quads[i] = _mm256_shuffle_ps(pairs[i], pairs[i + 2], 0x44);
+    quads[i + 1] = _mm256_shuffle_ps(pairs[i], pairs[i + 2], 0xee);
+    quads[i + 2] = _mm256_shuffle_ps(pairs[i + 1], pairs[i + 3], 0x44);
+    quads[i + 3] = _mm256_shuffle_ps(pairs[i + 1], pairs[i + 3], 0xee);
+  }
+  for (size_t i = 0; i < 4; i++) {
+    a[i] = _mm256_permute2f128_ps(quads[i], quads[i + 4], 0x20);
+    a[i + 4] = _mm256_permute2f128_ps(quads[i], quads[i + 4], 0x31);
+  }
 }
 
 }  // namespace nibblelens::avx2

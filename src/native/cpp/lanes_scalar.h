@@ -1,4 +1,4 @@
-// Four float lanes in plain C++ (GCC's and Clang's vector types), for any processor: the compiler makes of them what
+// Eight float lanes in plain C++ (GCC's and Clang's vector types), for any processor: the compiler makes of them what
 // the baseline instruction set has. `lanes_avx2.h` declares the same names.
 #pragma once
 
@@ -10,12 +10,16 @@
 
 namespace nibblelens::scalar {
 
-typedef float Lanes __attribute__((vector_size(16)));
-typedef int32_t IntLanes __attribute__((vector_size(16)));
-constexpr size_t kLanes = 4;
+typedef float Lanes __attribute__((vector_size(32)));
+typedef int32_t IntLanes __attribute__((vector_size(32)));
+constexpr size_t kLanes = 8;
+/** Rows of a product that registers have room for, beside two lane rows of weights. */
+constexpr size_t kMicroRows = 2;
+/** Rows that share the codes of an output. More would only make more code. */
+constexpr size_t kRowsAtOnce = 1;
 
-static inline Lanes zeroLanes() { return Lanes{0, 0, 0, 0}; }
-static inline Lanes splat(float value) { return Lanes{value, value, value, value}; }
+static inline Lanes zeroLanes() { return Lanes{}; }
+static inline Lanes splat(float value) { return Lanes{value, value, value, value, value, value, value, value}; }
 static inline Lanes load(const float* p) {
   Lanes a;
   std::memcpy(&a, p, sizeof a);
@@ -69,9 +73,13 @@ static inline Lanes twoTo(Lanes n) {
 }
 
 /** The sum of all lanes, in a fixed order. */
-static inline float sum(Lanes a) { return (a[0] + a[2]) + (a[1] + a[3]); }
+static inline float sum(Lanes a) { return ((a[0] + a[4]) + (a[2] + a[6])) + ((a[1] + a[5]) + (a[3] + a[7])); }
 /** Lane i is the sum of all lanes of a[i], in a fixed order. */
-static inline Lanes sumEach(const Lanes* a) { return Lanes{sum(a[0]), sum(a[1]), sum(a[2]), sum(a[3])}; }
+static inline Lanes sumEach(const Lanes* a) {
+  Lanes sums;
+  for (size_t i = 0; i < kLanes; i++) sums[i] = sum(a[i]);
+  return sums;
+}
 static inline float maximumOf(Lanes a) {
   float most = a[0];
   for (size_t i = 1; i < kLanes; i++) most = a[i] > most ? a[i] : most;
@@ -79,23 +87,25 @@ static inline float maximumOf(Lanes a) {
 }
 
 static inline Lanes loadF16(const uint16_t* p) {
-  return Lanes{f16ToFloat(p[0]), f16ToFloat(p[1]), f16ToFloat(p[2]), f16ToFloat(p[3])};
+  Lanes a;
+  for (size_t i = 0; i < kLanes; i++) a[i] = f16ToFloat(p[i]);
+  return a;
 }
 static inline Lanes loadBf16(const uint16_t* p) {
-  return Lanes{bf16ToFloat(p[0]), bf16ToFloat(p[1]), bf16ToFloat(p[2]), bf16ToFloat(p[3])};
+  Lanes a;
+  for (size_t i = 0; i < kLanes; i++) a[i] = bf16ToFloat(p[i]);
+  return a;
 }
 static inline float f16(uint16_t bits) { return f16ToFloat(bits); }
 
-/** A zero point, ready for `decode32`. */
-using ZeroPoint = int;
-static inline ZeroPoint zeroPoint(uint8_t zero) { return zero; }
-
-/** q − zero of the 32 codes in 16 bytes, in order. */
-static inline void decode32(const uint8_t* codes, ZeroPoint zero, Lanes out[32 / kLanes]) {
-  for (size_t i = 0; i < 32 / kLanes; i++) {
-    const int a = codes[2 * i];
-    const int b = codes[2 * i + 1];
-    out[i] = __builtin_convertvector(IntLanes{a & 15, a >> 4, b & 15, b >> 4} - zero, Lanes);
+/** Lane j of lane row i becomes lane i of lane row j. */
+static inline void transpose(Lanes a[kLanes]) {
+  for (size_t i = 0; i < kLanes; i++) {
+    for (size_t j = 0; j < i; j++) {
+      const float kept = a[i][j];
+      a[i][j] = a[j][i];
+      a[j][i] = kept;
+    }
   }
 }
 

@@ -9,6 +9,8 @@ namespace nibblelens::NIBBLELENS_ISA {
 constexpr size_t kGradientOutputs = 32;
 /** Rows of dy that share a tile before it is decoded again. */
 constexpr size_t kGradientRows = 64;
+/** Rows of the inner loop. */
+constexpr size_t kGradientRowsAtOnce = 4;
 
 /** dx[r, k] += Σ_j dy[r, j]·tile[j, k] for `rows` rows and kLanes·`lanes` inputs, of which `count` exist. */
 template <size_t rows, size_t lanes>
@@ -20,7 +22,7 @@ static inline void addOutputs(const float* dy, size_t dyStride, const float* til
   }
   for (size_t j = 0; j < outputs; j++) {
     Lanes weights[lanes];
-    for (size_t i = 0; i < lanes; i++) weights[i] = load(tile + j * kSegment + i * kLanes);
+    for (size_t i = 0; i < lanes; i++) weights[i] = load(tile + j * kBlock + i * kLanes);
     for (size_t r = 0; r < rows; r++) {
       const Lanes slope = splat(dy[r * dyStride + j]);
       for (size_t i = 0; i < lanes; i++) sums[r][i] = mulAdd(slope, weights[i], sums[r][i]);
@@ -47,58 +49,42 @@ static inline void addOutputsAlong(const float* dy, size_t dyStride, const float
   }
 }
 
-/** dx of `rows` rows over one segment of inputs. */
-template <typename Source>
-static inline void gradientSegment(const Source& source, const float* dy, size_t rows, size_t outFeatures,
-                                   const Segment& segment, float* dx, size_t dxStride, float* tile) {
-  for (size_t r = 0; r < rows; r++) std::memset(dx + r * dxStride, 0, segment.length * sizeof(float));
-  for (size_t n = 0; n < outFeatures; n += kGradientOutputs) {
-    const size_t outputs = smaller(kGradientOutputs, outFeatures - n);
-    for (size_t j = 0; j < outputs; j++) {
-      float* weights = tile + j * kSegment;
-      decodeSegment(source, n + j, segment, weights);
-      const Lanes factor = splat(source.factor(n + j, segment));
-      for (size_t k = 0; k < segment.length; k += kLanes) store(weights + k, mul(load(weights + k), factor));
-    }
+/** dx of `rows` rows over one block of inputs. */
+template <typename Matrix>
+static inline void gradientBlock(const float* dy, size_t rows, const Matrix& w, size_t block, float* dx, float* tile) {
+  const size_t length = smaller(w.inFeatures - block * kBlock, kBlock);
+  float* const to = dx + block * kBlock;
+  for (size_t r = 0; r < rows; r++) std::memset(to + r * w.inFeatures, 0, length * sizeof(float));
+  for (size_t n = 0; n < w.outFeatures; n += kGradientOutputs) {
+    const size_t outputs = smaller(kGradientOutputs, w.outFeatures - n);
+    for (size_t j = 0; j < outputs; j++) decodeBlock(w, n + j, block, tile + j * kBlock);
     size_t r = 0;
-    for (; r + kInnerRows <= rows; r += kInnerRows) {
-      addOutputsAlong<kInnerRows>(dy + r * outFeatures + n, outFeatures, tile, outputs, dx + r * dxStride, dxStride,
-                                  segment.length);
+    for (; r + kGradientRowsAtOnce <= rows; r += kGradientRowsAtOnce) {
+      addOutputsAlong<kGradientRowsAtOnce>(dy + r * w.outFeatures + n, w.outFeatures, tile, outputs,
+                                           to + r * w.inFeatures, w.inFeatures, length);
     }
     for (; r < rows; r++) {
-      addOutputsAlong<1>(dy + r * outFeatures + n, outFeatures, tile, outputs, dx + r * dxStride, dxStride,
-                         segment.length);
+      addOutputsAlong<1>(dy + r * w.outFeatures + n, w.outFeatures, tile, outputs, to + r * w.inFeatures, w.inFeatures,
+                         length);
     }
   }
 }
 
 template <typename Matrix>
-static inline void matmulGradient(const float* dy, size_t rows, const Matrix& w, float* dx) {
-  withSource(w, [=, &w](const auto& source) {
-    // Every group but the last has the same number of segments, so a segment is found by its index.
-    const size_t groupSize = source.segmentGroup();
-    const size_t perGroup = (smaller(groupSize, w.inFeatures) + kSegment - 1) / kSegment;
-    const size_t wholeGroups = (w.inFeatures - 1) / groupSize;
-    const size_t lastGroup = w.inFeatures - wholeGroups * groupSize;
-    const size_t segments = wholeGroups * perGroup + (lastGroup + kSegment - 1) / kSegment;
-    const size_t rowPieces = (rows + kGradientRows - 1) / kGradientRows;
-    const size_t work = rows * w.inFeatures * w.outFeatures;
-    parallelFor(segments * rowPieces, work, kGradientOutputs * kSegment, [&](size_t piece, float* tile) {
-      const size_t index = piece % segments;
-      const size_t first = index / perGroup * groupSize + index % perGroup * kSegment;
-      const size_t row = piece / segments * kGradientRows;
-      gradientSegment(source, dy + row * w.outFeatures, smaller(kGradientRows, rows - row), w.outFeatures,
-                      segmentAt(first, w.inFeatures, groupSize), dx + row * w.inFeatures + first, w.inFeatures, tile);
-    });
+static inline void gradient(const float* dy, size_t rows, const Matrix& w, float* dx) {
+  const size_t blocks = (w.inFeatures + kBlock - 1) / kBlock;
+  const size_t rowPieces = (rows + kGradientRows - 1) / kGradientRows;
+  const size_t work = rows * w.inFeatures * w.outFeatures;
+  parallelFor(blocks * rowPieces, work, kGradientOutputs * kBlock, [&](size_t piece, float* tile) {
+    const size_t row = piece / blocks * kGradientRows;
+    gradientBlock(dy + row * w.outFeatures, smaller(kGradientRows, rows - row), w, piece % blocks,
+                  dx + row * w.inFeatures, tile);
   });
 }
 
-static void matmulPackedGradient(const float* dy, size_t rows, const PackedMatrix& w, float* dx) {
-  matmulGradient(dy, rows, w, dx);
-}
-
-static void matmulDenseGradient(const float* dy, size_t rows, const DenseMatrix& w, float* dx) {
-  matmulGradient(dy, rows, w, dx);
+static void matmulGradient(const float* dy, size_t rows, const Linear& w, float* dx) {
+  if (w.isPacked) gradient(dy, rows, w.packed, dx);
+  else gradient(dy, rows, w.dense, dx);
 }
 
 }  // namespace nibblelens::NIBBLELENS_ISA

@@ -23,52 +23,38 @@ Rows readRows(const Reader& read, Info info, size_t last, const char* xName, siz
   return found;
 }
 
-void matmulPacked(Info info) {
-  const Reader read(info.Env(), "matmulPacked");
-  const PackedMatrix w = read.packed(info[2], "w");
-  const float* bias = read.floatsOrNull(info[3], "bias", w.outFeatures);
-  const Rows rows = readRows(read, info, 4, "x", w.inFeatures, "y", w.outFeatures);
-  kernels().matmulPacked(rows.x.data, rows.rows, w, bias, rows.y.data);
+void matmul(Info info) {
+  const Reader read(info.Env(), "matmul");
+  const Mode mode = read.mode(info[4]);
+  Linear w = read.matrix(info[2], "w");
+  w.bias = read.floatsOrNull(info[3], "bias", w.outFeatures());
+  const Rows rows = readRows(read, info, 5, "x", w.inFeatures(), "y", w.outFeatures());
+  const Linear* const linears[] = {&w};
+  float* const to[] = {rows.y.data};
+  kernels().matmul(rows.x.data, rows.rows, linears, 1, mode, to);
 }
 
-void matmulPackedGradient(Info info) {
-  const Reader read(info.Env(), "matmulPackedGradient");
-  const PackedMatrix w = read.packed(info[2], "w");
-  const Rows rows = readRows(read, info, 3, "dy", w.outFeatures, "dx", w.inFeatures);
-  kernels().matmulPackedGradient(rows.x.data, rows.rows, w, rows.y.data);
-}
-
-void matmulDense(Info info) {
-  const Reader read(info.Env(), "matmulDense");
-  const DenseMatrix w = read.dense(info[2], "w");
-  const float* bias = read.floatsOrNull(info[3], "bias", w.outFeatures);
-  const Rows rows = readRows(read, info, 4, "x", w.inFeatures, "y", w.outFeatures);
-  kernels().matmulDense(rows.x.data, rows.rows, w, bias, rows.y.data);
-}
-
-void matmulDenseGradient(Info info) {
-  const Reader read(info.Env(), "matmulDenseGradient");
-  const DenseMatrix w = read.dense(info[2], "w");
-  const Rows rows = readRows(read, info, 3, "dy", w.outFeatures, "dx", w.inFeatures);
-  kernels().matmulDenseGradient(rows.x.data, rows.rows, w, rows.y.data);
+void matmulGradient(Info info) {
+  const Reader read(info.Env(), "matmulGradient");
+  const Linear w = read.matrix(info[2], "w");
+  const Rows rows = readRows(read, info, 3, "dy", w.outFeatures(), "dx", w.inFeatures());
+  kernels().matmulGradient(rows.x.data, rows.rows, w, rows.y.data);
 }
 
 void embedding(Info info) {
   const Reader read(info.Env(), "embedding");
-  const DenseMatrix table = read.dense(info[1], "table");
-  const std::vector<int32_t> ids = read.indices(info[0], "ids", table.outFeatures);
+  const Linear table = read.matrix(info[1], "table");
+  const std::vector<int32_t> ids = read.indices(info[0], "ids", table.outFeatures());
   const Array<float> y = read.floats(info[2], "y");
-  read.expectLength(y, read.product({ids.size(), table.inFeatures}), "y");
+  read.expectLength(y, read.product({ids.size(), table.inFeatures()}), "y");
   kernels().embedding(ids.data(), ids.size(), table, y.data);
 }
 
 }  // namespace
 
 void exportMatrixFunctions(Napi::Env env, Napi::Object exports) {
-  exports.Set("matmulPacked", Napi::Function::New(env, matmulPacked, "matmulPacked"));
-  exports.Set("matmulPackedGradient", Napi::Function::New(env, matmulPackedGradient, "matmulPackedGradient"));
-  exports.Set("matmulDense", Napi::Function::New(env, matmulDense, "matmulDense"));
-  exports.Set("matmulDenseGradient", Napi::Function::New(env, matmulDenseGradient, "matmulDenseGradient"));
+  exports.Set("matmul", Napi::Function::New(env, matmul, "matmul"));
+  exports.Set("matmulGradient", Napi::Function::New(env, matmulGradient, "matmulGradient"));
   exports.Set("embedding", Napi::Function::New(env, embedding, "embedding"));
 }
 

@@ -184,6 +184,18 @@ ThreadPool& pool() {
 
 }  // namespace
 
+float* callerScratch(size_t floats) {
+  thread_local Scratch scratch;
+  thread_local size_t capacity = 0;
+  if (floats > capacity) {
+    scratch.reset();
+    capacity = 0;
+    scratch = allocateScratch(floats);
+    capacity = floats;
+  }
+  return scratch.get();
+}
+
 int threadCount() { return pool().count(); }
 void setThreadCount(int count) { pool().resize(count); }
 

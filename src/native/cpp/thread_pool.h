@@ -12,6 +12,9 @@ int threadCount();
 /** Replaces the pool's threads; 1 to kMaxThreads. Waits for a loop in flight. */
 void setThreadCount(int count);
 
+/** Floats of the calling thread's own, aligned to 64 bytes, undefined at first; good until its next call. */
+float* callerScratch(size_t floats);
+
 /** What a loop runs: `index` of [0, count), and `scratch` of this thread's own. It does not throw. */
 using LoopBody = void (*)(const void* context, size_t index, float* scratch);
 

@@ -1,166 +1,150 @@
-// The two kinds of weight matrix as sources of float lanes: what the matmul loops are written over.
-//
-// A row is read in segments: runs of inputs, at most kSegment long, that share one factor, so that
-// Σ_k W[n, k]·x[k] = Σ_segments factor·Σ_k value[k]·x[k]. Every matmul kernel sums a segment in one chain of lanes,
-// adds factor times that to the row's total lanes, and adds up those at the end: the same bits for one row or many.
+// Weights as floats, a block of a row at a time, whatever holds them.
 #pragma once
 
 #include <type_traits>
 
-#include "elementwise.inl.h"
+#include "activations.inl.h"
 #include "storage.h"
 
 namespace nibblelens::NIBBLELENS_ISA {
 
-constexpr size_t kSegment = 256;
-/** Inputs that a source decodes at a time. */
-constexpr size_t kStep = 32;
-constexpr size_t kStepLanes = kStep / kLanes;
-
-struct Segment {
-  size_t first;
-  size_t length;
-  /** The group of all its inputs, where the source has groups. */
-  size_t group;
-};
-
-static inline size_t smaller(size_t a, size_t b) { return a < b ? a : b; }
-
-/** The segment that starts at `first`, which is 0 or the end of another one. */
-static inline Segment segmentAt(size_t first, size_t inFeatures, size_t groupSize) {
-  const size_t group = first / groupSize;
-  const size_t within = first - group * groupSize;
-  const size_t toPiece = kSegment - within % kSegment;
-  return {first, smaller(smaller(toPiece, groupSize - within), inFeatures - first), group};
-}
+/** Inputs that are decoded at a time. */
+constexpr size_t kBlock = kStretch;
 
 static inline float floatAt(const void* values, FloatType type, size_t index) {
   return type == FloatType::f16 ? f16(static_cast<const uint16_t*>(values)[index])
                                 : static_cast<const float*>(values)[index];
 }
 
-/** W = (q − z)·s with groups that are whole steps: values are q − z, the factor is s. */
-struct IntegerZeros {
-  const PackedMatrix& w;
-  /** A segment never spans groups. */
-  size_t segmentGroup() const { return w.groupSize; }
-
-  struct Row {
-    const uint8_t* codes;
-    ZeroPoint zero;
-    void step(size_t k, size_t, Lanes out[kStepLanes]) const { decode32(codes + k / 2, zero, out); }
+/** The code at (n, k). */
+static inline int codeAt(const PackedMatrix& w, size_t n, size_t k) {
+  const uint8_t* const row = w.codes + n * w.rowBytes;
+  if (w.bits == 8) return row[k / 32 * 32 + k % 2 * 16 + k % 32 / 2];
+  const auto ofPlane = [k](const uint8_t* plane, size_t bits) {
+    const size_t shift = bits * (2 * (k / kRun % (4 / bits)) + k % 2);
+    return plane[k * bits / 256 * 32 + k % kRun / 2] >> shift & ((1 << bits) - 1);
   };
-  Row row(size_t n, const Segment& segment) const {
-    const uint8_t zero = w.zeros ? w.zeros[n * w.groups + segment.group] : 8;
-    return {w.codes + n * w.rowBytes + segment.first / 2, zeroPoint(zero)};
-  }
-  float factor(size_t n, const Segment& segment) const {
-    return floatAt(w.scales, w.scaleType, n * w.groups + segment.group);
-  }
-};
-
-/** W = q·s + b with groups that are whole steps: values are the weights themselves. */
-struct FloatOffsets {
-  const PackedMatrix& w;
-  size_t segmentGroup() const { return w.groupSize; }
-
-  struct Row {
-    const uint8_t* codes;
-    Lanes scale;
-    Lanes offset;
-    void step(size_t k, size_t, Lanes out[kStepLanes]) const {
-      decode32(codes + k / 2, zeroPoint(0), out);
-      for (size_t i = 0; i < kStepLanes; i++) out[i] = affine(out[i], scale, offset);
-    }
-  };
-  Row row(size_t n, const Segment& segment) const {
-    const size_t index = n * w.groups + segment.group;
-    return {w.codes + n * w.rowBytes + segment.first / 2, splat(floatAt(w.scales, w.scaleType, index)),
-            splat(floatAt(w.offsets, w.scaleType, index))};
-  }
-  float factor(size_t, const Segment&) const { return 1.0f; }
-};
-
-/** Either rule with groups of any length: each code has its own scale. */
-struct AnyGroups {
-  const PackedMatrix& w;
-  /** Segments run across groups. */
-  size_t segmentGroup() const { return w.inFeatures; }
-
-  struct Row {
-    const PackedMatrix& w;
-    size_t n;
-    size_t first;
-    void step(size_t k, size_t count, Lanes out[kStepLanes]) const {
-      float scales[kStep] = {};
-      float shifts[kStep] = {};
-      size_t group = (first + k) / w.groupSize;
-      size_t next = (group + 1) * w.groupSize - (first + k);
-      for (size_t i = 0; i < count; i++) {
-        if (i == next) {
-          group++;
-          next += w.groupSize;
-        }
-        const size_t index = n * w.groups + group;
-        scales[i] = floatAt(w.scales, w.scaleType, index);
-        if (w.offsets) shifts[i] = floatAt(w.offsets, w.scaleType, index);
-        else shifts[i] = static_cast<float>(w.zeros ? w.zeros[index] : 8);
-      }
-      decode32(w.codes + n * w.rowBytes + (first + k) / 2, zeroPoint(0), out);
-      for (size_t i = 0; i < kStepLanes; i++) {
-        const Lanes scale = load(scales + i * kLanes);
-        const Lanes shift = load(shifts + i * kLanes);
-        out[i] = w.offsets ? affine(out[i], scale, shift) : mul(sub(out[i], shift), scale);
-      }
-    }
-  };
-  Row row(size_t n, const Segment& segment) const { return {w, n, segment.first}; }
-  float factor(size_t, const Segment&) const { return 1.0f; }
-};
-
-/** Floats as stored. */
-template <FloatType type>
-struct DenseRows {
-  using Value = std::conditional_t<type == FloatType::f32, float, uint16_t>;
-  const DenseMatrix& w;
-  size_t segmentGroup() const { return w.inFeatures; }
-
-  struct Row {
-    const Value* values;
-    void step(size_t k, size_t count, Lanes out[kStepLanes]) const {
-      if (count == kStep) {
-        for (size_t i = 0; i < kStepLanes; i++) out[i] = widen(values + k + i * kLanes);
-        return;
-      }
-      Value padded[kStep] = {};
-      std::memcpy(padded, values + k, count * sizeof(Value));
-      for (size_t i = 0; i < kStepLanes; i++) out[i] = widen(padded + i * kLanes);
-    }
-    static Lanes widen(const Value* p) {
-      if constexpr (type == FloatType::f32) return load(p);
-      else if constexpr (type == FloatType::f16) return loadF16(p);
-      else return loadBf16(p);
-    }
-  };
-  Row row(size_t n, const Segment& segment) const {
-    return {static_cast<const Value*>(w.values) + n * w.inFeatures + segment.first};
-  }
-  float factor(size_t, const Segment&) const { return 1.0f; }
-};
-
-/** Calls `run` with the source that fits the matrix. */
-template <typename Run>
-static inline void withSource(const PackedMatrix& w, const Run& run) {
-  if (w.groups > 1 && w.groupSize % kStep != 0) run(AnyGroups{w});
-  else if (w.offsets) run(FloatOffsets{w});
-  else run(IntegerZeros{w});
+  const int low = ofPlane(row, w.lowBits());
+  return w.highBits() == 0 ? low : low | ofPlane(row + w.highStart(), w.highBits()) << w.lowBits();
 }
 
-template <typename Run>
-static inline void withSource(const DenseMatrix& w, const Run& run) {
-  if (w.type == FloatType::f16) run(DenseRows<FloatType::f16>{w});
-  else if (w.type == FloatType::bf16) run(DenseRows<FloatType::bf16>{w});
-  else run(DenseRows<FloatType::f32>{w});
+/** W[n, k] */
+static inline float weightAt(const PackedMatrix& w, size_t n, size_t k) {
+  const size_t index = n * w.groups + k / w.groupSize;
+  const float scale = floatAt(w.scales, w.scaleType, index);
+  const int code = codeAt(w, n, k);
+  if (w.offsets) {
+    return static_cast<float>(static_cast<double>(code) * scale + floatAt(w.offsets, w.scaleType, index));
+  }
+  return static_cast<float>(code - (w.zeros ? w.zeros[index] : 1 << (w.bits - 1))) * scale;
+}
+
+/** Where the planes of an output's stretch start. */
+template <int bits>
+struct StretchCodes {
+  const uint8_t* low;
+  const uint8_t* high;
+
+  StretchCodes(const PackedMatrix& w, size_t n, size_t stretch) {
+    constexpr size_t lowBits = bits == 8 ? 8 : bits >= 4 ? 4 : 2;
+    low = w.codes + n * w.rowBytes + stretch * (kStretch * lowBits / 8);
+    high = w.codes + n * w.rowBytes + w.highStart() + stretch * (kStretch * (bits - lowBits) / 8);
+  }
+};
+
+/** Calls body with the index of each run that a stretch has and whether it is half a run, both known to the compiler. */
+template <typename Body>
+static inline void forRuns(size_t inputs, const Body& body) {
+  using std::integral_constant;
+  const auto runAt = [&](auto run) {
+    constexpr size_t first = decltype(run)::value * kRun;
+    if (inputs <= first) return;
+    if (inputs <= first + kRun / 2) body(run, std::true_type());
+    else body(run, std::false_type());
+  };
+  if (inputs == kStretch) {
+    body(integral_constant<int, 0>(), std::false_type());
+    body(integral_constant<int, 1>(), std::false_type());
+    body(integral_constant<int, 2>(), std::false_type());
+    body(integral_constant<int, 3>(), std::false_type());
+    return;
+  }
+  runAt(integral_constant<int, 0>());
+  runAt(integral_constant<int, 1>());
+  runAt(integral_constant<int, 2>());
+  runAt(integral_constant<int, 3>());
+}
+
+/** The codes of an output's first `length` inputs of a block as floats; what is left of `to` [kBlock] may be written. */
+template <int bits>
+static inline void decodeCodes(const PackedMatrix& w, size_t n, size_t block, size_t length, float* to) {
+  const StretchCodes<bits> from(w, n, block);
+  forRuns(length, [&](auto index, auto isHalf) {
+    constexpr int run = decltype(index)::value;
+    storeCodes(loadCodes<bits, run, decltype(isHalf)::value>(from.low, from.high), to + run * kRun);
+  });
+}
+
+/** to = (to − z)·s, or to·s + b, of codes that share a group. */
+static inline void applyGroup(const PackedMatrix& w, size_t index, size_t length, float* to) {
+  const Lanes scale = splat(floatAt(w.scales, w.scaleType, index));
+  if (w.offsets) {
+    const Lanes offset = splat(floatAt(w.offsets, w.scaleType, index));
+    forLanes(length, [&](size_t i, size_t some) { storeSome(to + i, affine(loadSome(to + i, some), scale, offset), some); });
+    return;
+  }
+  const Lanes zero = splat(static_cast<float>(w.zeros ? w.zeros[index] : 1 << (w.bits - 1)));
+  forLanes(length, [&](size_t i, size_t some) { storeSome(to + i, mul(sub(loadSome(to + i, some), zero), scale), some); });
+}
+
+/** Weights [n, kBlock·block …) up to the end of the row, at most kBlock; the rest of `to` [kBlock] may be written. */
+static inline void decodeBlock(const PackedMatrix& w, size_t n, size_t block, float* to) {
+  const size_t first = block * kBlock;
+  const size_t length = smaller(w.inFeatures - first, kBlock);
+  if (w.bits == 2) decodeCodes<2>(w, n, block, length, to);
+  else if (w.bits == 3) decodeCodes<3>(w, n, block, length, to);
+  else if (w.bits == 4) decodeCodes<4>(w, n, block, length, to);
+  else if (w.bits == 5) decodeCodes<5>(w, n, block, length, to);
+  else if (w.bits == 6) decodeCodes<6>(w, n, block, length, to);
+  else decodeCodes<8>(w, n, block, length, to);
+  for (size_t k = first; k < first + length;) {
+    const size_t group = k / w.groupSize;
+    const size_t end = smaller((group + 1) * w.groupSize, first + length);
+    applyGroup(w, n * w.groups + group, end - k, to + (k - first));
+    k = end;
+  }
+}
+
+/** One lane row of floats as stored. */
+template <FloatType type>
+struct DenseLanes {
+  using Value = std::conditional_t<type == FloatType::f32, float, uint16_t>;
+  static Lanes at(const Value* p) {
+    if constexpr (type == FloatType::f32) return load(p);
+    else if constexpr (type == FloatType::f16) return loadF16(p);
+    else return loadBf16(p);
+  }
+  static Lanes some(const Value* p, size_t count) {
+    if (count == kLanes) return at(p);
+    Value padded[kLanes] = {};
+    std::memcpy(padded, p, count * sizeof(Value));
+    return at(padded);
+  }
+};
+
+template <FloatType type>
+static inline void decodeFloats(const DenseMatrix& w, size_t n, size_t first, size_t length, float* to) {
+  using Stored = DenseLanes<type>;
+  const auto* from = static_cast<const typename Stored::Value*>(w.values) + n * w.inFeatures + first;
+  forLanes(length, [&](size_t i, size_t some) { storeSome(to + i, Stored::some(from + i, some), some); });
+}
+
+static inline void decodeBlock(const DenseMatrix& w, size_t n, size_t block, float* to) {
+  const size_t first = block * kBlock;
+  const size_t length = smaller(w.inFeatures - first, kBlock);
+  if (w.type == FloatType::f16) decodeFloats<FloatType::f16>(w, n, first, length, to);
+  else if (w.type == FloatType::bf16) decodeFloats<FloatType::bf16>(w, n, first, length, to);
+  else decodeFloats<FloatType::f32>(w, n, first, length, to);
 }
 
 }  // namespace nibblelens::NIBBLELENS_ISA

@@ -12,14 +12,16 @@ import {
 } from '../../../src/kernels/attention-scores.js';
 import type { Operand } from '../../../src/kernels/kernel.js';
 import { softmaxGradientReference, softmaxReference } from '../../../src/kernels/softmax.js';
-import type { AttentionSizes, Past } from '../../../src/native/native.js';
-import { cached, longest, mixOf, scoresOf, softmaxOf } from '../../native/attention-support.js';
+import { CACHE_TYPES } from '../../../src/native/cache-pages.js';
+import type { AttentionSizes, CacheType, Past } from '../../../src/native/native.js';
+import { asFloats, cached, longest, mixOf, scoresOf, softmaxOf } from '../../native/attention-support.js';
 import { absolute, cases, operand, type KernelCases, type Made, type Random } from './case.js';
 
 /** Sizes of attention, and the cached positions of each sequence: null where there are none. */
 interface AttentionShape {
   readonly sizes: AttentionSizes;
   readonly lengths: readonly number[] | null;
+  readonly type: CacheType;
   readonly scale: number;
 }
 
@@ -32,11 +34,13 @@ const attentionShape: fc.Arbitrary<AttentionShape> = fc
     dHead: fc.constantFrom(1, 2, 6, 8, 15, 16, 32, 65),
     layers: fc.integer({ min: 1, max: 3 }),
     lengths: fc.option(fc.array(fc.constantFrom(0, 1, 5, 63, 64, 65, 130), { minLength: 3, maxLength: 3 })),
+    type: fc.constantFrom(...CACHE_TYPES),
     scale: fc.constantFrom(0.1, 0.35, 1),
   })
-  .map(({ group, lengths, scale, ...sizes }) => ({
+  .map(({ group, lengths, type, scale, ...sizes }) => ({
     sizes: { ...sizes, heads: sizes.kvHeads * group },
     lengths,
+    type,
     scale,
   }));
 
@@ -56,9 +60,9 @@ interface AttentionParts extends AttentionShape {
 }
 
 function attentionParts(shape: AttentionShape, random: Random, by: number): AttentionParts {
-  const { sizes, lengths } = shape;
+  const { sizes, lengths, type } = shape;
   const { batch, pos, heads, kvHeads, dHead, layers } = sizes;
-  const past = lengths && Array.from({ length: batch }, (_, b) => cached(sizes, lengths[b], layers - 1, random));
+  const past = lengths && Array.from({ length: batch }, (_, b) => cached(sizes, lengths[b], layers - 1, random, type));
   const rows = (count: number) => operand([batch, pos, count, dHead], random, by);
   return { ...shape, past, q: rows(heads), k: rows(kvHeads), v: rows(kvHeads), keys: pos + longest(past) };
 }
@@ -70,7 +74,7 @@ const scoresMade =
   (random, by) => {
     const parts = attentionParts(shape, random, by);
     const { sizes, past, q, k, keys, scale } = parts;
-    const absolutePast = past && past.map((one) => ({ ...one, pages: one.pages.map((page) => page.map(Math.abs)) }));
+    const absolutePast = asFloats(past, sizes)?.map((one) => ({ ...one, pages: one.pages.map((page) => page.map(Math.abs)) })) ?? null;
     const terms = scoresOf(absolute(q.values), absolute(k.values), sizes, absolutePast, scale);
     return {
       kernel: attentionScores.name,

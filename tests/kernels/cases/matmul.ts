@@ -76,7 +76,7 @@ const packedCases = cases(
         inFeatures: fc.constant(inFeatures),
         rows: fc.constant(rows),
         groupSize: groupSizes(inFeatures),
-        rule: fc.constantFrom<Rule>('eight', 'zeros', 'offsets'),
+        rule: fc.constantFrom<Rule>('middle', 'zeros', 'offsets'),
         half: fc.boolean(),
         biased: fc.boolean(),
       }),

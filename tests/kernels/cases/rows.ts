@@ -2,6 +2,8 @@ import fc from 'fast-check';
 import { add, addReference } from '../../../src/kernels/add.js';
 import { divideRows, divideRowsReference } from '../../../src/kernels/divide-rows.js';
 import { lastRows } from '../../../src/kernels/last-rows.js';
+import { roundToCache } from '../../../src/kernels/round-to-cache.js';
+import { CACHE_TYPES } from '../../../src/native/cache-pages.js';
 import { multiplyColumns, multiplyColumnsReference } from '../../../src/kernels/multiply-columns.js';
 import { reshape } from '../../../src/kernels/reshape.js';
 import { rmsNormScale, rmsNormScaleReference } from '../../../src/kernels/rms-norm-scale.js';
@@ -203,6 +205,27 @@ const swigluCases = cases(
       },
     };
   }),
+);
+
+/** Rounding has no gradient, and its error is relative to the greatest of a row. */
+const ROUNDING_BOUND = { f32: 0, f16: 2 ** -11, int8: 1 / 253 };
+
+/** Its equation is the identity, as far as the cache's type goes: `size` brings the bound to that of the tests, 1e-5. */
+export const ROUND_CASES = cases(
+  roundToCache.name,
+  fc
+    .record({ shape: rowsShape, type: fc.constantFrom(...CACHE_TYPES) })
+    .map(({ shape, type }) => (random, by) => {
+      const x = operand(shape, random, by);
+      return {
+        kernel: roundToCache.name,
+        inputs: { x },
+        attributes: { type },
+        shape,
+        define: (values) => Float64Array.from(values.x),
+        size: () => ROUNDING_BOUND[type] / 1e-5,
+      };
+    }),
 );
 
 const lastRowsCases = cases(

@@ -21,10 +21,10 @@ std::vector<int32_t> idsOf(size_t first, size_t count, size_t batch, size_t voca
 }
 
 /** Logits [kPositions, vocab] of one sequence, or of each of `batch` equal ones, in steps of `most` positions. */
-std::vector<float> run(SmallDecoder& model, size_t most, size_t batch) {
+std::vector<float> run(SmallDecoder& model, CacheType type, size_t most, size_t batch) {
   const DecoderSpec& spec = model.spec();
   std::vector<std::unique_ptr<SmallCache>> caches;
-  for (size_t b = 0; b < batch; b++) caches.push_back(std::make_unique<SmallCache>(model));
+  for (size_t b = 0; b < batch; b++) caches.push_back(std::make_unique<SmallCache>(model, type));
   std::vector<std::vector<float>> all(batch);
   for (size_t done = 0; done < kPositions;) {
     DecoderStep step;
@@ -70,7 +70,7 @@ std::vector<float> run(SmallDecoder& model, size_t most, size_t batch) {
 }
 
 void stops(SmallDecoder& model) {
-  SmallCache cache(model);
+  SmallCache cache(model, CacheType::f32);
   const int32_t abort = 1;
   const std::atomic<bool> stop{true};
   Guarded<float> logits(model.spec().vocabSize);
@@ -95,9 +95,13 @@ int main() {
       for (const bool bias : {false, true}) {
         Random random(11);
         SmallDecoder model(stored, bias ? 1 : 2, bias, random);
-        const std::vector<float> whole = run(model, kPositions, 1);
-        for (const size_t most : std::initializer_list<size_t>{1, 5, 64}) check(run(model, most, 1) == whole, "in steps");
-        check(run(model, 29, 3) == whole, "in a batch");
+        for (const CacheType type : {CacheType::f32, CacheType::f16, CacheType::int8}) {
+          const std::vector<float> whole = run(model, type, kPositions, 1);
+          for (const size_t most : std::initializer_list<size_t>{1, 5, 64}) {
+            check(run(model, type, most, 1) == whole, "in steps");
+          }
+          check(run(model, type, 29, 3) == whole, "in a batch");
+        }
         stops(model);
       }
     }

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <memory>
 
+#include "cache_rows.h"
 #include "kernels.h"
 #include "support.h"
 #include "thread_pool.h"
@@ -268,27 +269,91 @@ void exponential() {
         at("exponential of special values", {}));
 }
 
+/** Float16 values come back as they were, and what lies between two of them goes to the nearest, or to the even one. */
+void float16Rounding() {
+  for (uint16_t bits = 0; bits < 0x7bff; bits++) {
+    const float low = f16ToFloat(bits);
+    const float high = f16ToFloat(static_cast<uint16_t>(bits + 1));
+    const float middle = low + (high - low) / 2;
+    const uint16_t even = static_cast<uint16_t>(bits + (bits & 1));
+    check(floatToF16(low) == bits && floatToF16(-low) == (bits | 0x8000), at("float16 of a float16", {bits}));
+    check(floatToF16(middle) == even, at("float16 of a tie", {bits}));
+    check(floatToF16(std::nextafterf(middle, 0)) == bits, at("float16 below a tie", {bits}));
+    check(floatToF16(std::nextafterf(middle, 1e9f)) == bits + 1, at("float16 above a tie", {bits}));
+  }
+  check(floatToF16(65520.0f) == 0x7c00 && floatToF16(65519.9f) == 0x7bff, at("float16 overflows", {}));
+  check(floatToF16(INFINITY) == 0x7c00 && floatToF16(NAN) == 0x7e00, at("float16 of no number", {}));
+}
+
+/** Int8 rows come back within max|x| / 253, tiny ones as zeros, and those with what is no number as NaN. */
+void int8Rounding(Random& random) {
+  constexpr size_t kCount = 37;
+  Guarded<float> x(kCount, 1), y(kCount, 1);
+  for (int power = -60; power < 60; power++) {
+    float most = 0;
+    for (size_t i = 0; i < kCount; i++) {
+      x[i] = std::ldexp(random.real(), power);
+      most = std::max(most, std::fabs(x[i]));
+    }
+    roundToCache(CacheType::int8, x.data(), kCount, y.data());
+    for (size_t i = 0; i < kCount; i++) check(near(y[i], x[i], most / 253), at("int8", {i}));
+  }
+  for (size_t i = 0; i < kCount; i++) x[i] = 1e-45f;
+  roundToCache(CacheType::int8, x.data(), kCount, y.data());
+  check(y[0] == 0, at("int8 of tiny numbers", {}));
+  x[3] = INFINITY;
+  roundToCache(CacheType::int8, x.data(), kCount, y.data());
+  check(std::isnan(y[0]), at("int8 of no number", {}));
+}
+
 /** A call's past: pages of each sequence, of lengths that fall by 7 from one to the next. */
 struct Past {
-  std::vector<std::unique_ptr<Guarded<float>>> storage;
-  std::vector<std::vector<const float*>> pages;
+  const AttentionSizes& sizes;
+  std::vector<std::unique_ptr<Guarded<uint8_t>>> storage;
+  std::vector<std::vector<const void*>> pages;
   std::vector<CachedPositions> sequences;
+  /** [layer][kind][kv_head][positions][d_head] of each page, as it is to be read. */
+  std::vector<std::vector<std::vector<float>>> values;
 
-  Past(const AttentionSizes& sizes, size_t longest, size_t shift, Random& random) : pages(sizes.batch) {
+  Past(const AttentionSizes& given, CacheType type, size_t longest, size_t shift, Random& random)
+      : sizes(given), pages(given.batch), values(given.batch) {
+    const size_t elementBytes = type == CacheType::f32 ? 4 : type == CacheType::f16 ? 2 : 1;
     for (size_t b = 0; b < sizes.batch; b++) {
       const size_t length = longest - std::min(longest, 7 * b);
       for (size_t first = 0; first < length; first += kPagePositions) {
-        storage.push_back(std::make_unique<Guarded<float>>(sizes.pageFloats(), shift));
-        fill(*storage.back(), random);
+        storage.push_back(std::make_unique<Guarded<uint8_t>>(cachePageBytes(type, sizes), shift * elementBytes));
+        values[b].push_back(fillPage(type, storage.back()->data(), random));
         pages[b].push_back(storage.back()->data());
       }
-      sequences.push_back({pages[b].data(), length, 1});
+      sequences.push_back({type, pages[b].data(), length, 1});
     }
+  }
+
+  const float* row(size_t b, size_t kind, size_t kvHead, size_t key) const {
+    const size_t block = (sequences[b].layer * 2 + kind) * sizes.kvHeads + kvHead;
+    const std::vector<float>& page = values[b][key / kPagePositions];
+    return page.data() + (block * kPagePositions + key % kPagePositions) * sizes.dHead;
+  }
+
+ private:
+  std::vector<float> fillPage(CacheType type, uint8_t* page, Random& random) const {
+    const size_t dHead = sizes.dHead;
+    std::vector<float> read(sizes.layers * 2 * sizes.kvHeads * kPagePositions * dHead);
+    for (size_t row = 0; row < read.size() / dHead; row++) {
+      float* to = read.data() + row * dHead;
+      for (size_t i = 0; i < dHead; i++) to[i] = random.real();
+      uint8_t* block = page + row / kPagePositions * cacheBlockBytes(type, dHead);
+      writeCacheRow(type, to, dHead, row % kPagePositions, block);
+      const std::vector<float> exact(to, to + dHead);
+      roundToCache(type, exact.data(), dHead, to);
+    }
+    return read;
   }
 };
 
 /** Attention over cache pages and this call's keys, joined and in parts, and the parts' gradients. */
-void attention(size_t batch, size_t pos, size_t longest, size_t kvHeads, size_t group, size_t dHead, Random& random) {
+void attention(size_t batch, size_t pos, CacheType type, size_t longest, size_t kvHeads, size_t group, size_t dHead,
+               Random& random) {
   const size_t shift = random.below(3);
   const AttentionSizes sizes{batch, pos, kvHeads * group, kvHeads, dHead, 2};
   const size_t heads = sizes.heads;
@@ -301,7 +366,7 @@ void attention(size_t batch, size_t pos, size_t longest, size_t kvHeads, size_t 
   fill(q, random);
   fill(k, random);
   fill(v, random);
-  const Past kept(sizes, longest, shift, random);
+  const Past kept(sizes, type, longest, shift, random);
   const CachedPositions* past = longest > 0 ? kept.sequences.data() : nullptr;
   const auto rowOf = [&](size_t kind, size_t b, size_t head, size_t key) -> const float* {
     const CachedPositions& own = kept.sequences[b];
@@ -309,8 +374,7 @@ void attention(size_t batch, size_t pos, size_t longest, size_t kvHeads, size_t 
     if (key >= own.length) {
       return (kind ? v : k).data() + ((b * pos + key - own.length) * kvHeads + kvHead) * dHead;
     }
-    const size_t block = (own.layer * 2 + kind) * kvHeads + kvHead;
-    return own.pages[key / kPagePositions] + (block * kPagePositions + key % kPagePositions) * dHead;
+    return kept.row(b, kind, kvHead, key);
   };
   const auto dot = [dHead](const float* a, const float* b) {
     double sum = 0;
@@ -322,8 +386,9 @@ void attention(size_t batch, size_t pos, size_t longest, size_t kvHeads, size_t 
   table->attentionScores(q.data(), k.data(), sizes, past, keys, 0.3f, scores.data());
   table->softmax(scores.data(), batch * heads * pos, keys, pattern.data());
   table->attentionMix(pattern.data(), v.data(), sizes, past, keys, z.data());
-  table->attention(q.data(), k.data(), v.data(), sizes, past, keys, 0.3f, joined.data());
-  const std::initializer_list<size_t> shape = {batch, pos, longest, kvHeads, group, dHead};
+  Guarded<float> workspace(attentionWorkspace(sizes, keys), shift);
+  table->attention(q.data(), k.data(), v.data(), sizes, past, keys, 0.3f, workspace.data(), joined.data());
+  const std::initializer_list<size_t> shape = {batch, pos, longest, kvHeads, group, dHead, static_cast<size_t>(type)};
   check(std::memcmp(z.data(), joined.data(), queryFloats * sizeof(float)) == 0, at("attention is its parts", shape));
   for (size_t row = 0; row < batch * heads * pos; row++) {
     const size_t b = row / pos / heads, head = row / pos % heads, t = row % pos;
@@ -398,10 +463,22 @@ int main() {
     packedMatmul(40, 544, 32, 135, Rule::zeros, true, random);
     packedMatmul(40, 544, 544, 70, Rule::eight, false, random);
     exponential();
+    float16Rounding();
+    int8Rounding(random);
     for (const size_t dHead : std::initializer_list<size_t>{1, 2, 8, 12, 33, 64, 70}) {
       for (const size_t pastLength : std::initializer_list<size_t>{0, 1, 63, 64, 65, 130}) {
-        const size_t batch = 1 + random.below(3), pos = 1 + random.below(9);
-        attention(batch, pos, pastLength, 1 + random.below(2), 1 + random.below(3), dHead, random);
+        for (const CacheType type : {CacheType::f32, CacheType::f16, CacheType::int8}) {
+          const size_t batch = 1 + random.below(3), pos = 1 + random.below(9);
+          attention(batch, pos, type, pastLength, 1 + random.below(2), 1 + random.below(5), dHead, random);
+        }
+      }
+    }
+    attention(1, 2, CacheType::f16, 70, 1, 35, 8, random);
+    for (const int threads : {1, 4}) {
+      setThreadCount(threads);
+      for (const size_t pastLength : std::initializer_list<size_t>{1023, 1024, 2050}) {
+        attention(1, 1, CacheType::f32, pastLength, 2, 1, 10, random);
+        attention(2, 1, CacheType::int8, pastLength, 1, 3, 9, random);
       }
     }
   }

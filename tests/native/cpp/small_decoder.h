@@ -3,6 +3,7 @@
 
 #include <memory>
 
+#include "cache_rows.h"
 #include "decoder.h"
 #include "support.h"
 
@@ -44,7 +45,9 @@ class SmallDecoder {
 
   Decoder& operator*() { return *decoder_; }
   const DecoderSpec& spec() const { return decoder_->spec(); }
-  size_t pageFloats() const { return spec().layers.size() * 2 * spec().kvHeads * kPagePositions * spec().dHead; }
+  size_t pageBytes(CacheType type) const {
+    return cachePageBytes(type, {1, 1, spec().heads, spec().kvHeads, spec().dHead, spec().layers.size()});
+  }
 
  private:
   template <typename T>
@@ -102,11 +105,13 @@ class SmallDecoder {
 /** The pages of one sequence, with room for the whole context. */
 class SmallCache {
  public:
-  explicit SmallCache(const SmallDecoder& model) : first_(model.pageFloats(), 1), second_(model.pageFloats(), 1) {}
-  std::vector<float*> pages() { return {first_.data(), second_.data()}; }
+  SmallCache(const SmallDecoder& model, CacheType type)
+      : type_(type), first_(model.pageBytes(type), 4), second_(model.pageBytes(type), 4) {}
+  CachePages pages() { return {type_, {first_.data(), second_.data()}}; }
 
  private:
-  Guarded<float> first_, second_;
+  const CacheType type_;
+  Guarded<uint8_t> first_, second_;
 };
 
 }  // namespace nibblelens

@@ -49,6 +49,30 @@ void matmulsAtOnce() {
   for (std::thread& thread : callers) thread.join();
 }
 
+/** A position after several chunks of keys, which the threads share: the same numbers as from one thread. */
+void attentionInChunks() {
+  constexpr size_t kPast = 2 * kAttentionChunk + 70;
+  const AttentionSizes sizes{1, 1, 3, 1, 12, 1};
+  Random random(9);
+  const auto floats = [&](size_t count) {
+    std::vector<float> values(count);
+    for (float& value : values) value = random.real();
+    return values;
+  };
+  const std::vector<float> page = floats(cachePageBytes(CacheType::f32, sizes) / sizeof(float));
+  const std::vector<const void*> pages(kPast / kPagePositions + 1, page.data());
+  const CachedPositions past{CacheType::f32, pages.data(), kPast, 0};
+  const std::vector<float> q = floats(sizes.heads * sizes.dHead), k = floats(sizes.dHead), v = floats(sizes.dHead);
+  std::vector<float> workspace(attentionWorkspace(sizes, kPast + 1)), expected;
+  for (const int threads : {1, 2, 4, 7}) {
+    setThreadCount(threads);
+    std::vector<float> z(q.size());
+    kernels().attention(q.data(), k.data(), v.data(), sizes, &past, kPast + 1, 0.3f, workspace.data(), z.data());
+    if (threads == 1) expected = z;
+    check(z == expected, "attention on " + std::to_string(threads) + " threads");
+  }
+}
+
 /** Several sequences on one decoder, each from a thread of its own, as the main thread and the queue's are. */
 void decodersAtOnce() {
   Random random(5);
@@ -67,7 +91,7 @@ void decodersAtOnce() {
     }
     return logits;
   };
-  SmallCache own(model), beside(model), stopped(model);
+  SmallCache own(model, CacheType::int8), beside(model, CacheType::int8), stopped(model, CacheType::int8);
   const std::vector<float> expected = decode(own, nullptr);
   std::atomic<bool> stop{false};
   bool same = false;
@@ -95,6 +119,7 @@ int main() {
     setThreadCount(2);
     decodersAtOnce();
   }
+  attentionInChunks();
   setThreadCount(1);
   std::printf("threads: %d checks, %d failed\n", checks, failures);
   return failures == 0 ? 0 : 1;
