@@ -19,6 +19,7 @@ const SECTIONS = {
   layers: 'Layers and named points',
   ops: 'Ops',
   matrix: 'Weight matrices',
+  native: 'KV caches',
   kernels: 'Backends and environment',
   base: 'Errors, log and version',
 };

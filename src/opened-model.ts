@@ -45,7 +45,7 @@ export interface LoadOptions {
   /**
    * How KV caches hold keys and values: 'f32' (default) exactly; 'f16' in half the memory, within 2⁻¹¹ of each number;
    * 'int8' in about a quarter, each vector of d_head within max|x| / 253. They are rounded when they are written, and
-   * attention reads them rounded in the pass that writes them too, so that how a text is cut into passes changes nothing.
+   * attention reads them rounded in the pass that writes them too: prefill and token by token attend to the same.
    */
   cache?: CacheType;
   /** Threads of the native kernels, 1 to 256; default: `NIBBLELENS_THREADS` or the machine's cores. Process-wide. */
@@ -58,7 +58,7 @@ export interface LoadOptions {
   /** The same of the embedding, of which a token reads one row: this saves memory alone. */
   embedding?: OuterType;
   signal?: AbortSignal;
-  /** Layers read, of all. */
+  /** Layers read, of all; then, where `head` or `embedding` is asked for, those two. */
   onProgress?: (done: number, total: number) => void;
 }
 
@@ -83,12 +83,16 @@ export async function loadModel(path: string, options: LoadOptions = {}): Promis
   if (threads !== undefined) setThreads(threads);
   const started = performance.now();
   const checkpoint = await openCheckpoint(path, { load, signal });
+  const { numHiddenLayers: layers } = checkpoint.config;
+  const steps = layers + (head === 'stored' && embedding === 'stored' ? 0 : 2);
   try {
     const [stored, tokenizer] = await Promise.all([
-      loadWeights(checkpoint, { signal, onProgress }),
+      loadWeights(checkpoint, { signal, onProgress: (done) => onProgress?.(done, steps) }),
       tokenizerOf(checkpoint, signal),
     ]);
-    const weights = await withOuterTypes(stored, { head, embedding }, breather(signal));
+    const weights = await withOuterTypes(stored, { head, embedding }, breather(signal), (done) => {
+      if (steps > layers) onProgress?.(layers + done, steps);
+    });
     const source = { path: checkpoint.path, hash: await checkpoint.hash() };
     const model = OpenedModel.of(new ModelDecoder(weights, { source, cache, mode }), tokenizer, source);
     const ms = Math.round(performance.now() - started);

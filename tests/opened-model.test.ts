@@ -207,6 +207,8 @@ describe('an opened model', () => {
         precision: 'int4 g32',
         head: 'f32',
         path: addon ? 'fused' : 'composed',
+        mode: 'exact',
+        cache: 'f32',
       });
       assert.match(kernels, addon ? /^native / : /^typescript$/);
       assert.equal(versions.node, process.versions.node);

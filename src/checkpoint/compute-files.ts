@@ -22,14 +22,18 @@ import type { SafetensorsFile } from './safetensors.js';
 import { asTensor, SafetensorsFiles } from './safetensors-files.js';
 import type { TensorInfo } from './tensor-info.js';
 
+/** Of the arrays of a module. */
+type Elements = Uint8Array | Uint16Array | Float32Array;
+
 const ARRAYS: readonly ArrayName[] = ['codes', 'scales', 'zeros', 'offsets', 'weight', 'bias'];
 
 const FLOATS = { F16: 'f16', BF16: 'bf16', F32: 'f32' } as const;
 
 /** Whether these files hold a model in compute layout, of whatever version. */
-export const isComputeLayout = ({ files }: CheckpointFiles): boolean => files.some(({ metadata }) => metadata.has(LAYOUT_KEY));
+export const isComputeLayout = ({ files }: CheckpointFiles): boolean =>
+  files.some(({ metadata }) => metadata.has(LAYOUT_KEY));
 
-/** A safetensors file in compute layout (see `compute-layout.ts`): what it gives are views of the file, where it is mapped. */
+/** A safetensors file in compute layout (see `compute-layout.ts`). Where it is mapped, what it gives are views of it. */
 export class ComputeFiles extends SafetensorsFiles implements ModuleFiles {
   readonly format = 'compute';
   readonly #file: SafetensorsFile;
@@ -76,7 +80,7 @@ export class ComputeFiles extends SafetensorsFiles implements ModuleFiles {
 
   async matrix({ name, shape: [outFeatures, inFeatures] }: ModuleSpec, breathe: Breathe): Promise<MatrixStorage> {
     const form = this.#formOf(name);
-    const parts = new Map<ArrayName, Uint8Array | Uint16Array | Float32Array>();
+    const parts = new Map<ArrayName, Elements>();
     for (const array of matrixArrays(form, outFeatures, inFeatures)) {
       parts.set(array.array, await this.#read(name, array, breathe));
     }
@@ -139,9 +143,9 @@ export class ComputeFiles extends SafetensorsFiles implements ModuleFiles {
     }
   }
 
-  async #read(module: string, { array, length }: ComputeArray, breathe: Breathe): Promise<Uint8Array | Uint16Array | Float32Array> {
+  async #read(module: string, { array, length }: ComputeArray, breathe: Breathe): Promise<Elements> {
     const elements = await this.#file.read(this.#get(module, array).name, breathe);
-    return (elements as Uint8Array | Uint16Array | Float32Array).subarray(0, length);
+    return (elements as Elements).subarray(0, length);
   }
 
   #find(module: string, array: ArrayName): TensorInfo | undefined {

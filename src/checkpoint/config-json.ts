@@ -24,6 +24,7 @@ export const configJson = (config: LlamaConfig): Record<string, unknown> => ({
 
 /** Its keys are those of the configuration in snake case. */
 function ropeJson({ type, theta, ...rest }: RopeConfig): Record<string, unknown> {
-  const entries = Object.entries(rest).map(([key, value]) => [key.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`), value]);
+  const snakeCase = (key: string): string => key.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`);
+  const entries = Object.entries(rest).map(([key, value]) => [snakeCase(key), value]);
   return { rope_type: type, rope_theta: theta, ...Object.fromEntries(entries) };
 }

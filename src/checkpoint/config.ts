@@ -29,7 +29,7 @@ export interface LlamaConfig {
   readonly quantization: QuantizationConfig | null;
 }
 
-/** RoPE with its scaling, read from `rope_parameters` (transformers 5), `rope_theta` and `rope_scaling`, or a GGUF file. */
+/** RoPE with its scaling, from `rope_parameters` (transformers 5), `rope_theta` and `rope_scaling`, or a GGUF file. */
 export type RopeConfig =
   | { readonly type: 'default'; readonly theta: number }
   | { readonly type: 'linear'; readonly theta: number; readonly factor: number }

@@ -57,7 +57,11 @@ export async function convertCheckpoint(
       hash: await checkpoint.hash(),
       versions: { nibblelens: VERSION, node: process.versions.node },
     };
-    const about = { 'nibblelens.version': VERSION, 'nibblelens.source': record.model, 'nibblelens.source_hash': record.hash };
+    const about = {
+      'nibblelens.version': VERSION,
+      'nibblelens.source': record.model,
+      'nibblelens.source_hash': record.hash,
+    };
     let bytes = 0;
     await writeFolder(output, async (folder) => {
       await carryAlong(checkpoint, folder, breathe);

@@ -3,10 +3,10 @@ import type { CodeBits } from '../matrix/storage.js';
 import type { GgmlTypeName } from './ggml-types.js';
 
 /*
- * From ggml's blocks (ggml-common.h, ggml-quants.c) to the planes of compute layout 2. Blocks are read as 16-bit words, of
- * which all have a whole number, and planes are written as such. ggml keeps in one byte codes that are 16 or 32 apart;
- * the planes keep neighbours there. So 4 bytes of a file, a code's bits at one place in each, make 2 bytes of a plane:
- * those of the even bytes below those of the odd ones.
+ * From ggml's blocks (ggml-common.h, ggml-quants.c) to the planes of compute layout 2. Blocks are read as 16-bit words,
+ * of which all have a whole number, and planes are written as such. ggml keeps in one byte codes that are 16 or 32
+ * apart; the planes keep neighbours there. So 4 bytes of a file, a code's bits at one place in each, make 2 bytes of a
+ * plane: those of the even bytes below those of the odd ones.
  */
 
 /** Where a row of a matrix goes. */
@@ -38,8 +38,8 @@ export interface BlockFormat {
 
 /**
  * Types of one level keep their float16 scales, and take in memory what they take in the file. Those of two levels, a
- * float16 times a small whole number, get float32 scales, which hold that product exactly: per weight, Q4_K takes 6 bits
- * in memory (4.5 in the file), Q5_K 7 (5.5) and Q6_K 8 (6.56).
+ * float16 times a small whole number, get float32 scales, which hold that product exactly: per weight, Q4_K takes 6
+ * bits in memory (4.5 in the file), Q5_K 7 (5.5) and Q6_K 8 (6.56).
  */
 export const BLOCK_FORMATS: Readonly<Record<BlockTypeName, BlockFormat>> = {
   Q4_0: { bits: 4, groupSize: 32, scales: 'f16', hasOffsets: false, repackRow: repackQ4 },
@@ -66,7 +66,9 @@ const nibbles = (bytes: number, shift: number): number =>
   together(((bytes >>> shift) & 0x0f000f) | (((bytes >>> (shift + 8)) & 0x0f000f) << 4));
 
 /** Q4_0: d, 16 bytes of codes; x = d·(q − 8). Q4_1: d, m, codes; x = d·q + m. The 16 high nibbles come second. */
-function repackQ4(words: Uint16Array, at: number, blocks: number, { codes, codeAt, scales, offsets, groupAt }: RowTarget): number {
+function repackQ4(words: Uint16Array, at: number, blocks: number, row: RowTarget): number {
+  const { codes, scales, offsets } = row;
+  let { codeAt, groupAt } = row;
   for (let block = 0; block < blocks; block++) {
     const scale = words[at++];
     if (isNotFinite(scale)) return block;
@@ -88,7 +90,9 @@ function repackQ4(words: Uint16Array, at: number, blocks: number, { codes, codeA
 }
 
 /** Q8_0: d, 32 signed codes; x = d·q. As unsigned codes q + 128, whose sign bit is turned. */
-function repackQ8(words: Uint16Array, at: number, blocks: number, { codes, codeAt, scales, groupAt }: RowTarget): number {
+function repackQ8(words: Uint16Array, at: number, blocks: number, row: RowTarget): number {
+  const { codes, scales } = row;
+  let { codeAt, groupAt } = row;
   for (let block = 0; block < blocks; block++) {
     const scale = words[at++];
     if (isNotFinite(scale)) return block;
@@ -172,8 +176,8 @@ function repackScales(words: Uint16Array, at: number, { scales, offsets }: RowTa
 }
 
 /**
- * Q6_K: 128 bytes of low nibbles, 64 bytes of 2 high bits, 16 signed scales, d; x = d·sc·(q − 32). For each 128 codes: 64
- * bytes, whose low nibbles are the first 64 codes and the high ones the others; 32 bytes whose bit pairs, from the
+ * Q6_K: 128 bytes of low nibbles, 64 bytes of 2 high bits, 16 signed scales, d; x = d·sc·(q − 32). For each 128 codes:
+ * 64 bytes, whose low nibbles are the first 64 codes and the high ones the others; 32 bytes whose bit pairs, from the
  * lowest, belong to the 4 runs of 32.
  */
 function repackQ6K(words: Uint16Array, at: number, blocks: number, row: RowTarget): number {

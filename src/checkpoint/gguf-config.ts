@@ -74,15 +74,17 @@ export function ggufConfig(metadata: GgufMetadata, { vocabSize, isTied, ropeFact
 }
 
 /**
- * As llama.cpp has it: a factor without a type means linear, and its old name is `scale_linear`; each frequency is divided
- * by its factor where there are such.
+ * As llama.cpp has it: a factor without a type means linear, and its old name is `scale_linear`; each frequency is
+ * divided by its factor where there are such.
  */
 function scalingOf(metadata: GgufMetadata, ropeFactors: Float32Array | null): Record<string, unknown> | undefined {
   const factors = ropeFactors?.every((each) => each === 1) ? null : ropeFactors;
   const factor = metadata.get('llama.rope.scaling.factor') ?? metadata.get('llama.rope.scale_linear') ?? 0;
   const type = metadata.get('llama.rope.scaling.type') ?? (factor === 0 ? 'none' : 'linear');
-  if (factors && type !== 'none') metadata.fail('rope_freqs.weight', `factors beside ${String(type)} scaling`, 'one of them');
-  if (factors) return { rope_type: 'factors', factors: [...factors] };
+  if (factors) {
+    if (type !== 'none') metadata.fail('rope_freqs.weight', `factors beside ${String(type)} scaling`, 'one of them');
+    return { rope_type: 'factors', factors: [...factors] };
+  }
   if (type === 'none') return undefined;
   const fields = Object.entries(SCALING_KEYS).map(([key, name]) => [key.split('.')[1], metadata.get(name)] as const);
   const scaling = { ...Object.fromEntries(fields), rope_type: type, factor: factor === 0 ? undefined : factor };

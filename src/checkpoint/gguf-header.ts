@@ -43,7 +43,8 @@ export async function readGgufHeader(source: ByteSource, path: string, breathe: 
   for (const info of infos) {
     const tensor = checkTensor(info, typeName(info.dtype), { alignment, dataOffset, fileBytes: source.length, path });
     if (tensors.has(tensor.name)) {
-      throw new CheckpointError({ thing: 'tensor', found: `${describe(tensor.name)} twice`, expected: 'each once', where: path });
+      const found = `${describe(tensor.name)} twice`;
+      throw new CheckpointError({ thing: 'tensor', found, expected: 'each once', where: path });
     }
     tensors.set(tensor.name, tensor);
   }

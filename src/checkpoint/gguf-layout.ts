@@ -55,8 +55,8 @@ export interface CutHeader {
 
 /**
  * Measures a GGUF header: every length and count is checked against the file before anything of that size is read or
- * allocated. Arrays are cut out, to be decoded when they are wanted, since the library that reads the rest takes each in
- * one go: 1.6 s for a vocabulary of 128 thousand with its merges, half a second of it at a stretch.
+ * allocated. Arrays are cut out, to be decoded when they are wanted, since the library that reads the rest takes each
+ * in one go: 1.6 s for a vocabulary of 128 thousand with its merges, half a second of it at a stretch.
  * @throws CheckpointError with the byte offset, for files of other kinds, cut files, and counts that cannot be.
  */
 export async function cutHeader(source: ByteSource, path: string, breathe: Breathe): Promise<CutHeader> {

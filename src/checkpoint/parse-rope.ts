@@ -6,8 +6,8 @@ const SUPPORTED = 'default, linear, yarn, llama3 or factors';
 
 /**
  * RoPE from `rope_parameters` (transformers 5, which holds theta too) or `rope_scaling` beside `rope_theta`; the type
- * is under `rope_type`, in older files `type`. Defaults are those of transformers' `modeling_rope_utils.py`. `factors` is
- * of this library alone.
+ * is under `rope_type`, in older files `type`. Defaults are those of transformers' `modeling_rope_utils.py`; `factors`
+ * is of this library alone.
  */
 export function parseRope(config: ConfigFields, maxPositionEmbeddings: number, headDim: number): RopeConfig {
   const key = config.get('rope_parameters') === undefined ? 'rope_scaling' : 'rope_parameters';
@@ -51,7 +51,8 @@ export function parseRope(config: ConfigFields, maxPositionEmbeddings: number, h
       return { type, theta, factors: parseFactors(rope, headDim) };
     case 'factors': {
       const factors = rope.get('factors');
-      if (Array.isArray(factors) && factors.length === headDim / 2 && factors.every(isFactor)) return { type, theta, factors };
+      const isOfHeads = Array.isArray(factors) && factors.length === headDim / 2;
+      if (isOfHeads && factors.every(isFactor)) return { type, theta, factors };
       return rope.fail('factors', factors, `${headDim / 2} numbers over 0`);
     }
     default:

@@ -64,8 +64,8 @@ function ropeInWords({ type, theta, ...rest }: RopeConfig): string {
 /** As the config says; where it does not, as in a GGUF file, the types of the matrices that are no floats. */
 function quantizationInWords({ config: { quantization }, matrices }: CheckpointSummary): string {
   if (!quantization) {
-    const types = new Set(matrices.map(({ precision }) => precision).filter((precision) => !/^b?f\d+$/.test(precision)));
-    return [...types].join(', ') || 'none';
+    const types = new Set(matrices.map(({ precision }) => precision));
+    return [...types].filter((type) => !/^b?f\d+$/.test(type)).join(', ') || 'none';
   }
   const { method, bits, groupSize } = quantization;
   return `${method}, ${bits} bits, groups of ${Number.isFinite(groupSize) ? groupSize : 'a whole row'}`;

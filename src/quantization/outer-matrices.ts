@@ -4,7 +4,7 @@ import { f32ToF16 } from '../base/float16.js';
 import { dequantize } from '../matrix/dequantize.js';
 import type { DenseStorage, MatrixStorage } from '../matrix/storage.js';
 import type { LlamaWeights } from '../model/weights.js';
-import { quantizeMatrix } from './quantize-matrix.js';
+import { roundMatrix } from './quantize-matrix.js';
 
 /** How lm_head or the embedding is held: as its file has it, or rounded when it is loaded. */
 export const OUTER_TYPES = ['stored', 'f16', 'int8', 'int4'] as const;
@@ -24,11 +24,14 @@ export async function withOuterTypes(
   weights: LlamaWeights,
   { head, embedding }: { head: OuterType; embedding: OuterType },
   breathe: Breathe,
+  onProgress?: (done: number, total: number) => void,
 ): Promise<LlamaWeights> {
   const { embed_tokens, lm_head } = weights;
   const isShared = lm_head.weight === embed_tokens && head === embedding;
   const table = await heldAs(embed_tokens, embedding, 'embed_tokens', breathe);
+  onProgress?.(1, 2);
   const weight = isShared ? table : await heldAs(lm_head.weight, head, 'lm_head', breathe);
+  onProgress?.(2, 2);
   return { ...weights, embed_tokens: table, lm_head: { weight, bias: lm_head.bias } };
 }
 
@@ -36,7 +39,7 @@ async function heldAs(matrix: MatrixStorage, type: OuterType, name: string, brea
   if (type === 'stored' || (matrix.kind === 'dense' ? matrix.dtype : `int${matrix.bits}`) === type) return matrix;
   try {
     if (type === 'f16') return await toFloat16(matrix, breathe);
-    return (await quantizeMatrix(matrix, GROUP_SIZE, breathe, type === 'int8' ? 8 : 4)).storage;
+    return await roundMatrix(matrix, { groupSize: GROUP_SIZE, bits: type === 'int8' ? 8 : 4 }, breathe);
   } catch (cause) {
     if (!(cause instanceof OptionError)) throw cause;
     const { thing, found, expected, where } = cause;
@@ -51,11 +54,11 @@ async function toFloat16(matrix: MatrixStorage, breathe: Breathe): Promise<Dense
   for (let from = 0; from < outFeatures; from += rowsAtOnce) {
     await breathe();
     const weights = dequantize(matrix, [from, Math.min(from + rowsAtOnce, outFeatures)]);
-    for (const [i, weight] of weights.entries()) {
-      const bits = f32ToF16(weight);
+    for (let i = 0; i < weights.length; i++) {
+      const bits = f32ToF16(weights[i]);
       if ((bits & 0x7c00) === 0x7c00) {
         const where = `output ${from + Math.floor(i / inFeatures)}, input ${i % inFeatures}`;
-        throw new OptionError({ thing: 'weight', found: weight, expected: 'finite, and at most 65504', where });
+        throw new OptionError({ thing: 'weight', found: weights[i], expected: 'finite, and at most 65504', where });
       }
       values[from * inFeatures + i] = bits;
     }

@@ -15,20 +15,36 @@ export interface MatrixQuantization {
   readonly squaredNorm: number;
 }
 
-/** `quantizeRtn` over a whole stored matrix, some rows at a time. */
+/** `quantizeRtn` over a whole stored matrix, some rows at a time, with its errors. */
 export async function quantizeMatrix(
   matrix: MatrixStorage,
   groupSize: number,
   breathe: Breathe,
-  bits: CodeBits = 4,
 ): Promise<MatrixQuantization> {
+  let [squaredError, squaredNorm] = [0, 0];
+  const storage = await roundMatrix(matrix, { groupSize, bits: 4 }, breathe, (weights, part) => {
+    const decoded = dequantize(part);
+    for (let i = 0; i < weights.length; i++) {
+      squaredError += (weights[i] - decoded[i]) ** 2;
+      squaredNorm += weights[i] ** 2;
+    }
+  });
+  return { storage, squaredError, squaredNorm };
+}
+
+/** The same without them; `onRows` hears of the weights of some rows and what became of them. */
+export async function roundMatrix(
+  matrix: MatrixStorage,
+  { groupSize, bits }: { groupSize: number; bits: CodeBits },
+  breathe: Breathe,
+  onRows?: (weights: Float32Array, part: PackedStorage) => void,
+): Promise<PackedStorage> {
   const { outFeatures, inFeatures } = matrix;
   const rowBytes = packedRowBytes(inFeatures, bits);
   const groups = groupsPerRow(inFeatures, groupSize);
   const codes = new Uint8Array(outFeatures * rowBytes);
   const scales = new Uint16Array(outFeatures * groups);
   const zeros = new Uint8Array(outFeatures * groups);
-  let [squaredError, squaredNorm] = [0, 0];
   const rowsAtOnce = Math.max(1, Math.floor(CHUNK / inFeatures));
   for (let from = 0; from < outFeatures; from += rowsAtOnce) {
     await breathe();
@@ -38,12 +54,7 @@ export async function quantizeMatrix(
     codes.set(part.codes, from * rowBytes);
     scales.set(part.scales, from * groups);
     if (part.zeros) zeros.set(part.zeros, from * groups);
-    const decoded = dequantize(part);
-    for (let i = 0; i < weights.length; i++) {
-      squaredError += (weights[i] - decoded[i]) ** 2;
-      squaredNorm += weights[i] ** 2;
-    }
+    onRows?.(weights, part);
   }
-  const sizes = { kind: 'packed', bits, outFeatures, inFeatures, groupSize, rowBytes } as const;
-  return { storage: { ...sizes, codes, scales, zeros, offsets: null }, squaredError, squaredNorm };
+  return { kind: 'packed', bits, outFeatures, inFeatures, groupSize, rowBytes, codes, scales, zeros, offsets: null };
 }

@@ -29,7 +29,11 @@ const LLAMA3: ByteLevelSplit = {
   ignoresMerges: true,
   addsBos: true,
 };
-const QWEN2: ByteLevelSplit = { steps: [split(ofLlama3('\\p{N}')), bytes(false)], ignoresMerges: false, addsBos: false };
+const QWEN2: ByteLevelSplit = {
+  steps: [split(ofLlama3('\\p{N}')), bytes(false)],
+  ignoresMerges: false,
+  addsBos: false,
+};
 const DIGITS: ByteLevelSplit = { steps: [split('\\p{N}'), bytes(true)], ignoresMerges: false, addsBos: false };
 
 /** By the name that llama.cpp gives in `tokenizer.ggml.pre` (src/llama-vocab.cpp). */

@@ -81,7 +81,7 @@ class GgufVocabulary {
   async perToken(key: string, size: number, absent: number): Promise<Float64Array> {
     const numbers = await this.#metadata.numbers(`tokenizer.ggml.${key}`, this.breathe);
     if (!numbers) return new Float64Array(size).fill(absent);
-    return numbers.length === size ? numbers : this.fail(key, `${numbers.length} numbers`, `${size}, one of each token`);
+    return numbers.length === size ? numbers : this.fail(key, `${numbers.length} numbers`, `${size}, one a token`);
   }
 
   async types(size: number): Promise<Uint8Array> {

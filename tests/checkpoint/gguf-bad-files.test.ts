@@ -33,8 +33,10 @@ const withValues = (values: Record<string, GgufValue>): Uint8Array =>
   ggufFile({ ...tiny, metadata: { ...tiny.metadata, ...values } });
 const without = (key: string): Uint8Array =>
   ggufFile({ ...tiny, metadata: Object.fromEntries(Object.entries(tiny.metadata).filter(([name]) => name !== key)) });
-const withTensor = (name: string, change: Partial<GgufTestTensor>): Uint8Array =>
-  ggufFile({ ...tiny, tensors: tiny.tensors.map((tensor) => (tensor.name === name ? { ...tensor, ...change } : tensor)) });
+const withTensor = (name: string, change: Partial<GgufTestTensor>): Uint8Array => {
+  const tensors = tiny.tensors.map((tensor) => (tensor.name === name ? { ...tensor, ...change } : tensor));
+  return ggufFile({ ...tiny, tensors });
+};
 const withMore = (...more: GgufTestTensor[]): Uint8Array => ggufFile({ ...tiny, tensors: [...tiny.tensors, ...more] });
 
 /** A header of raw bytes after the two counts. */
@@ -91,7 +93,7 @@ describe('files that are no GGUF file', () => {
       const parts = { thing: 'GGUF file', found: 'no such file', expected: 'a file that can be read' };
       await assert.rejects(openCheckpoint(path), says(path, parts));
       await mkdir(path);
-      await assert.rejects(openCheckpoint(path), says(path, { thing: 'GGUF file', found: 'a folder', expected: 'a file' }));
+      await assert.rejects(openCheckpoint(path), says(path, { ...parts, found: 'a folder', expected: 'a file' }));
     });
   });
 });
@@ -185,7 +187,10 @@ describe('tensors that cannot be', () => {
       { thing: 'type', found: 'number 4000', expected: 'Q4_0', where },
     ],
     'no axes': [withTensor(up, { shape: [] }), { thing: 'shape', found: '[]', expected: '1 or more', where }],
-    'a size of 0': [withTensor(up, { shape: [64, 0] }), { thing: 'shape', found: '[0, 64]', expected: '1 or more', where }],
+    'a size of 0': [
+      withTensor(up, { shape: [64, 0] }),
+      { thing: 'shape', found: '[0, 64]', expected: '1 or more', where },
+    ],
     'sizes whose product wraps around': [
       withTensor(up, { shape: [2 ** 31, 2 ** 31, 4] }),
       { thing: 'range', found: /^bytes \d+ to 7378697629\d{10}$/, expected: 'within the', where },

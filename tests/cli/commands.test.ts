@@ -72,6 +72,44 @@ describe('nibblelens quantize', { concurrency: 2 }, () => {
   });
 });
 
+describe('nibblelens convert', { concurrency: 2 }, () => {
+  test('writes a model that says the same, and tells what it wrote', async () => {
+    const converted = join(folder, 'converted');
+    const text = await output(['convert', bundled.storytellerInt4, converted]);
+    for (const line of [/^written +.*converted$/m, /^weights +6\.7 MB$/m, /^matrices +2 in bf16, 42 in int4 g64$/m, /^made of +storyteller-int4, hash [0-9a-f]{64}$/m]) {
+      assert.match(text, line);
+    }
+    const generate = (model: string) => output(['generate', '--model', model, '--prompt', 'Once', '--max-tokens', '8', '--seed', '2']);
+    assert.equal(await generate(converted), await generate(bundled.storytellerInt4));
+    const again = JSON.parse(await output(['convert', converted, join(folder, 'again'), '--json'])) as { matrices: object };
+    assert.deepEqual(again.matrices, { bf16: 2, 'int4 g64': 42 });
+  });
+});
+
+describe('nibblelens make-weights', { concurrency: 2 }, () => {
+  test('writes a file that opens, the same for the same seed', async () => {
+    const path = join(folder, 'random.gguf');
+    const text = await output(['make-weights', path, '--shape', '24m', '--seed', '9']);
+    for (const line of [/^parameters +24,407,712$/m, /^weights +14\.4 MB, 4\.72 bits per weight$/m, /^seed +9$/m]) assert.match(text, line);
+    const model = await loadModel(path);
+    assert.equal(model.config.hiddenSize, 288);
+    model.dispose();
+    const other = join(folder, 'other.gguf');
+    const made = JSON.parse(await output(['make-weights', other, '--shape', '24m', '--format', 'gguf', '--seed', '9', '--json'])) as { bytes: number };
+    assert.equal(made.bytes, statSync(path).size);
+    assert.ok(readFileSync(other).equals(readFileSync(path)));
+  });
+});
+
+describe('nibblelens generate --head', { concurrency: 2 }, () => {
+  test('holds the output matrix as asked for, and the record tells', async () => {
+    const args = ['generate', '--prompt', 'Once', '--max-tokens', '2', '--seed', '1', '--json'];
+    const headOf = async (...more: string[]) => (JSON.parse(await output([...args, ...more])) as { record: { head: string } }).record.head;
+    assert.equal(await headOf(), 'bf16');
+    assert.equal(await headOf('--head', 'int8', '--embedding', 'f16'), 'int8 g32');
+  });
+});
+
 describe('nibblelens environment', { concurrency: 2 }, () => {
   test('the table and the JSON tell the same', async () => {
     const env = { NIBBLELENS_NATIVE: 'off' };

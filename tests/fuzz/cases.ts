@@ -8,6 +8,7 @@ import { mutateData, mutateHeader, mutateTensors } from './mutate-safetensors.js
 import { caseSeed, Draws } from './random.js';
 import {
   awqModels,
+  computeModels,
   ggufModels,
   models,
   tokenizerJsons,
@@ -21,12 +22,13 @@ import {
 export const TARGETS = {
   'safetensors header': 17,
   'safetensors data': 8,
-  'AWQ tensors': 13,
-  'config.json': 13,
+  'AWQ tensors': 12,
+  'compute layout': 5,
+  'config.json': 11,
   'model.safetensors.index.json': 6,
   'GGUF header': 10,
   'GGUF data': 5,
-  'tokenizer.json': 12,
+  'tokenizer.json': 10,
   'tokenizer.model': 9,
   'tokenizer settings': 7,
 } as const;
@@ -76,6 +78,10 @@ function filesOf(target: Target, draws: Draws): FolderFiles {
     case 'AWQ tensors': {
       const model = draws.pick(awqModels);
       return withWeights(model, mutateTensors(model.tensors, draws));
+    }
+    case 'compute layout': {
+      const { config, file } = draws.pick(computeModels);
+      return { 'config.json': config, 'model.safetensors': draws.once(6) ? mutateBytes(file, draws) : mutateHeader(file, draws) };
     }
     case 'config.json': {
       const model = draws.pick(models);

@@ -1,9 +1,13 @@
 import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { convertCheckpoint } from '../../src/checkpoint/convert-checkpoint.js';
 import { blockGguf, f32, floats, int32s, text, texts, tinyGguf, type GgufParts } from '../support/gguf-file.js';
 import {
   bytesOf,
+  safetensorsFile,
   sharded,
   tinyCheckpoint,
+  withFolder,
   type FolderFiles,
   type Tensors,
   type TinyOptions,
@@ -53,6 +57,21 @@ export const models: readonly SeedModel[] = FORMATS.map((options, i) => {
   const { config, tensors } = tinyCheckpoint({ ...options, seed: i + 1 });
   return { config: { ...config, ...ROPES[i % ROPES.length] }, tensors };
 });
+
+/** A folder in compute layout, as `convertCheckpoint` writes it of one of these models. */
+export interface ComputeModel {
+  readonly config: Record<string, unknown>;
+  readonly file: Uint8Array;
+}
+
+export const computeModels: readonly ComputeModel[] = await Promise.all(
+  models.map(({ config, tensors }) =>
+    withFolder({ 'config.json': config, 'model.safetensors': safetensorsFile(tensors) }, async (folder) => {
+      await convertCheckpoint(folder, join(folder, 'converted'));
+      return { config, file: new Uint8Array(readFileSync(join(folder, 'converted', 'model.safetensors'))) };
+    }),
+  ),
+);
 
 export const awqModels = models.filter(({ config }) => 'quantization_config' in config);
 

@@ -12,6 +12,9 @@ import { randomIds, randomShape, randomWeights } from '../support/random-model.j
 /** Between kernels of different implementations, or for few and for many rows: other orders of sums, over a few layers. */
 const BOUND = 2e-4;
 
+/** With a cache that rounds, a number midway between two that it can hold may go to either. */
+const CACHE_BOUND = { f32: BOUND, f16: 2e-3, int8: 2e-2 };
+
 const cacheType = fc.constantFrom(...CACHE_TYPES);
 const addon = native();
 const withAddon = { skip: addon ? false : 'the native addon is not built' } as const;
@@ -54,7 +57,7 @@ describe('two ways to the same thing', () => {
         const ids = randomIds(shape.seed, pos, shape.vocab);
         const whole = await nextLogits(decoder, ids, pos);
         const split = await nextLogits(decoder, ids, 1 + (cut % (pos - 1)));
-        assert.ok(worstExcess(whole, split) < BOUND);
+        assert.ok(worstExcess(whole, split) < CACHE_BOUND[cache]);
       }),
       runs,
     );
@@ -71,7 +74,7 @@ describe('two ways to the same thing', () => {
         const fork = sequence.fork();
         const [a] = await decoder.decode([{ sequence, ids: left }]);
         const [b] = await decoder.decode([{ sequence: fork, ids: right }]);
-        for (const [logits, ids] of [[a, left], [b, right]]) {
+        for (const [logits, ids] of [[a, left], [b, right]] as const) {
           const fresh = decoder.createSequence();
           await decoder.decode([{ sequence: fresh, ids: prompt }]);
           assert.deepEqual((await decoder.decode([{ sequence: fresh, ids }]))[0], logits);

@@ -119,7 +119,9 @@ describe('loadModel with head and embedding', () => {
     const models: readonly TinyOptions[] = [{ weights: 'F32', tied: true }, { weights: 'gemm', floats: 'F16' }];
     for (const options of models) {
       await withFolder(tinyFolder(options), async (folder) => {
-        const model = await loadModel(folder, { head: 'int8' });
+        const told: number[][] = [];
+        const model = await loadModel(folder, { head: 'int8', onProgress: (...progress) => void told.push(progress) });
+        assert.deepEqual(told, [[1, 4], [2, 4], [3, 4], [4, 4]]);
         assert.equal(model.record().head, 'int8 g32');
         assert.ok((await model.run(Int32Array.of(1, 2))).logits.every(Number.isFinite));
         await assert.rejects(loadModel(folder, { head: 'int5' as OuterType }), /head: found int5, expected stored, f16, int8, int4/);

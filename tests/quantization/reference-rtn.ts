@@ -26,8 +26,6 @@ function nearestEven(value: number): number {
   return [Math.floor(value), Math.ceil(value)].find((whole) => whole % 2 === 0 || whole === value) ?? NaN;
 }
 
-const toCode = (value: number): number => Math.max(0, Math.min(15, value));
-
 export interface ReferenceGroup {
   /** Float16 bits. */
   readonly scale: number;
@@ -38,12 +36,14 @@ export interface ReferenceGroup {
 }
 
 /** One group of one row, in float32 where torch is. */
-export function referenceGroup(weights: readonly number[]): ReferenceGroup {
+export function referenceGroup(weights: readonly number[], bits = 4): ReferenceGroup {
+  const largest = 2 ** bits - 1;
+  const toCode = (value: number): number => Math.max(0, Math.min(largest, value));
   const min = Math.min(0, ...weights);
   const max = Math.max(0, ...weights);
-  const bits = nearestHalf(Math.fround(Math.max(max - min, 1e-5) / 15));
-  const scale = HALVES[bits] ?? Infinity;
+  const half = nearestHalf(Math.fround(Math.max(max - min, 1e-5) / largest));
+  const scale = HALVES[half] ?? Infinity;
   const zero = toCode(-nearestEven(Math.fround(min / scale)));
   const codes = weights.map((weight) => toCode(nearestEven(Math.fround(weight / scale)) + zero));
-  return { scale: bits, zero, codes, values: codes.map((code) => Math.fround((code - zero) * scale)) };
+  return { scale: half, zero, codes, values: codes.map((code) => Math.fround((code - zero) * scale)) };
 }

@@ -3,7 +3,7 @@ import { describe, test } from 'node:test';
 import fc from 'fast-check';
 import { OptionError, ShapeError } from '../../src/base/errors.js';
 import { f16ToF32 } from '../../src/base/float16.js';
-import { dequantize, unpackCodes } from '../../src/matrix/index.js';
+import { CODE_BITS, dequantize, unpackCodes } from '../../src/matrix/index.js';
 import { quantizeRtn } from '../../src/quantization/index.js';
 import { referenceGroup } from './reference-rtn.js';
 
@@ -32,17 +32,18 @@ const anyWeights = fc
   });
 
 describe('round to nearest', () => {
-  test('codes, zero points, scales and weights are those of an independent implementation', () => {
+  test('codes, zero points, scales and weights are those of an independent implementation, for any number of bits', () => {
     fc.assert(
-      fc.property(anyWeights, ({ out, input, group, weights }) => {
-        const storage = quantizeRtn(weights, out, input, group);
+      fc.property(anyWeights, fc.constantFrom(...CODE_BITS), ({ out, input, group, weights }, bits) => {
+        const storage = quantizeRtn(weights, out, input, group, { bits });
+        assert.equal(storage.bits, bits);
         const codes = unpackCodes(storage);
         const decoded = dequantize(storage);
         const groups = Math.ceil(input / group);
         for (let n = 0; n < out; n++) {
           for (let g = 0; g < groups; g++) {
             const [from, to] = [n * input + g * group, n * input + Math.min((g + 1) * group, input)];
-            const expected = referenceGroup([...weights.subarray(from, to)]);
+            const expected = referenceGroup([...weights.subarray(from, to)], bits);
             assert.equal(storage.scales[n * groups + g], expected.scale);
             assert.equal(storage.zeros?.[n * groups + g], expected.zero);
             assert.deepEqual([...codes.subarray(from, to)], expected.codes);

@@ -93,8 +93,9 @@ export function ggufFile({ metadata, tensors }: GgufParts, lies: GgufLies = {}):
   let offset = 0;
   for (const tensor of tensors) {
     const { type, shape } = tensor;
+    const id = typeof type === 'number' ? type : BLOCKS[type][0];
     header.push(string(tensor.name), number('u32', shape.length), ...shape.toReversed().map((n) => number('u64', n)));
-    header.push(number('u32', typeof type === 'number' ? type : BLOCKS[type][0]), number('u64', tensor.offset ?? offset));
+    header.push(number('u32', id), number('u64', tensor.offset ?? offset));
     data.push(tensor.data, pad(tensor.data.length));
     offset += tensor.data.length + pad(tensor.data.length).length;
   }

@@ -142,7 +142,8 @@ describe('pieces', () => {
 function byteLevel(pre: string, more: Record<string, GgufValue> = {}): Record<string, GgufValue> {
   const characters = ["'", ...'abcdefghijklmnopqrstuvwxyz0123456789.,Ġ'];
   const merges = ['Ġ a', 't h', 'th e', '1 2', '12 3', '3 4'];
-  const tokens = [...characters, ...merges.map((merge) => merge.replace(' ', '')), 'whole', '<|bos|>', '<|eot|>', '<|tool|>'];
+  const merged = merges.map((merge) => merge.replace(' ', ''));
+  const tokens = [...characters, ...merged, 'whole', '<|bos|>', '<|eot|>', '<|tool|>'];
   return {
     'general.architecture': text('llama'),
     'tokenizer.ggml.model': text('gpt2'),
@@ -158,7 +159,9 @@ function byteLevel(pre: string, more: Record<string, GgufValue> = {}): Record<st
 
 describe('byte-level BPE', () => {
   const split = (pre: string, input: string, more: Record<string, GgufValue> = {}) =>
-    withTokenizer(byteLevel(pre, more), (tokenizer) => Array.from(tokenizer.encode(input), (id) => tokenizer.token(id)));
+    withTokenizer(byteLevel(pre, more), (tokenizer) =>
+      Array.from(tokenizer.encode(input), (id) => tokenizer.token(id)),
+    );
 
   test('words are cut as the file names it', async () => {
     assert.deepEqual(await split('gpt-2', 'the1234'), ['the', '123', '4']);
@@ -276,7 +279,7 @@ describe('tokenizers that cannot be', () => {
       'nothing',
       'an array of texts',
     ],
-    'a merge of what are no entries': [{ ...bpe, [key('merges')]: texts(['a ß']) }, 'merges[0]', '"a ß"', 'two entries'],
+    'a merge of no entries': [{ ...bpe, [key('merges')]: texts(['a ß']) }, 'merges[0]', '"a ß"', 'two entries'],
   };
   for (const [what, [metadata, thing, found, expected]] of Object.entries(cases)) {
     test(what, async () => {
@@ -296,9 +299,10 @@ describe('tokenizers that cannot be', () => {
   test('texts that are not UTF-8, numbers where texts are', async () => {
     const file = ggufFile({ metadata: { ...bpe, [key('tokens')]: texts(['a', 'bb']) }, tensors: [] });
     const at = Buffer.from(file).indexOf('bb');
-    await withFolder({ 'v.gguf': file.with(at, 0xff), 'w.gguf': ggufFile({ metadata: { ...bpe, [key('tokens')]: floats([1]) }, tensors: [] }) }, async (folder) => {
-      await assert.rejects(openTokenizer(join(folder, 'v.gguf')), /tokenizer\.ggml\.tokens: found "?bytes that are not UTF-8/);
-      await assert.rejects(openTokenizer(join(folder, 'w.gguf')), /tokenizer\.ggml\.tokens: found "?an array of others/);
+    const numbers = ggufFile({ metadata: { ...bpe, [key('tokens')]: floats([1]) }, tensors: [] });
+    await withFolder({ 'v.gguf': file.with(at, 0xff), 'w.gguf': numbers }, async (folder) => {
+      await assert.rejects(openTokenizer(join(folder, 'v.gguf')), /ggml\.tokens: found "?bytes that are not UTF-8/);
+      await assert.rejects(openTokenizer(join(folder, 'w.gguf')), /ggml\.tokens: found "?an array of others/);
     });
   });
 });

@@ -2,10 +2,11 @@ import type { Command } from 'commander';
 import { addSamplingOptions } from '../generate/sampling-options.js';
 import type { GenerateFlags } from '../generate/run.js';
 import { CACHE_TYPES } from '../../native/cache-pages.js';
+import type { OuterType } from '../../quantization/outer-matrices.js';
 import { number } from '../option-values.js';
 
 /** As in `withOuterTypes`, which is imported when the command runs. */
-const OUTER_TYPES = ['stored', 'f16', 'int8', 'int4'];
+const OUTER_TYPES: readonly OuterType[] = ['stored', 'f16', 'int8', 'int4'];
 
 export function addGenerate(program: Command): void {
   const command = program

@@ -1,9 +1,12 @@
 import type { Command } from 'commander';
+import type { WeightFormat } from '../../checkpoint/random/make-weights.js';
+import type { WeightShape } from '../../checkpoint/random/shapes.js';
 import { number } from '../option-values.js';
 import type { MakeWeightsFlags } from '../make-weights.js';
 
 /** As in `makeWeights`, which is imported when the command runs. */
-const [SHAPES, FORMATS] = [['24m', '1.1b', '3b'], ['gguf', 'int4', 'mixed', 'bf16']];
+const SHAPES: readonly WeightShape[] = ['24m', '1.1b', '3b'];
+const FORMATS: readonly WeightFormat[] = ['gguf', 'int4', 'mixed', 'bf16'];
 
 export function addMakeWeights(program: Command): void {
   const command = program

@@ -138,10 +138,25 @@ static inline IntLanes shiftedUp(IntLanes a) {
 }
 static inline Lanes floatsOf(IntLanes a) { return _mm256_cvtepi32_ps(a); }
 static inline IntLanes roundToInts(Lanes a) { return _mm256_cvtps_epi32(a); }
-/** Eight bytes. */
-static inline IntLanes loadByteLanes(const uint8_t* p) {
-  return _mm256_cvtepu8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(p)));
+/**
+ * `bytes` bytes, at most 16, and zeros. Powers of two take one load: to go through memory would wait for the store.
+ */
+static inline __m128i loadFew(const void* p, size_t bytes) {
+  uint64_t few = 0;
+  if (bytes == 16) return _mm_loadu_si128(static_cast<const __m128i*>(p));
+  if (bytes == 8) std::memcpy(&few, p, 8);
+  else if (bytes == 4) std::memcpy(&few, p, 4);
+  else if (bytes == 2) std::memcpy(&few, p, 2);
+  else {
+    uint8_t padded[16] = {};
+    for (size_t i = 0; i < bytes; i++) padded[i] = static_cast<const uint8_t*>(p)[i];
+    return _mm_loadu_si128(reinterpret_cast<const __m128i*>(padded));
+  }
+  return _mm_cvtsi64_si128(static_cast<long long>(few));
 }
+/** The first `count` lanes, at most eight; the others are 0. */
+static inline IntLanes loadBytesSome(const uint8_t* p, size_t count) { return _mm256_cvtepu8_epi32(loadFew(p, count)); }
+static inline Lanes loadF16Some(const uint16_t* p, size_t count) { return _mm256_cvtph_ps(loadFew(p, 2 * count)); }
 
 /** Eight values, one for every 32 inputs of a stretch, in the order that `spread` wants. */
 static inline Lanes forSpread(Lanes a) {

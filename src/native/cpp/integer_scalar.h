@@ -122,10 +122,15 @@ static inline IntLanes roundToInts(Lanes a) {
   for (size_t i = 0; i < kLanes; i++) ints[i] = static_cast<int32_t>(std::nearbyint(a[i]));
   return ints;
 }
-/** Eight bytes. */
-static inline IntLanes loadByteLanes(const uint8_t* p) {
-  IntLanes a;
-  for (size_t i = 0; i < kLanes; i++) a[i] = p[i];
+/** The first `count` lanes, at most eight; the others are 0. */
+static inline IntLanes loadBytesSome(const uint8_t* p, size_t count) {
+  IntLanes a{};
+  for (size_t i = 0; i < count; i++) a[i] = p[i];
+  return a;
+}
+static inline Lanes loadF16Some(const uint16_t* p, size_t count) {
+  Lanes a = zeroLanes();
+  for (size_t i = 0; i < count; i++) a[i] = f16ToFloat(p[i]);
   return a;
 }
 

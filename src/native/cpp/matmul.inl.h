@@ -78,7 +78,8 @@ static void matmul(const float* x, size_t allRows, const Linear* const* linears,
 template <typename Matrix>
 static inline void embedRows(const int32_t* ids, size_t count, const Matrix& table, float* y) {
   const size_t columns = table.inFeatures;
-  parallelFor(count, count * columns, kBlock, [&](size_t i, float* decoded) {
+  parallelFor(count, count * columns, 0, [&](size_t i, float*) {
+    float decoded[kBlock];
     for (size_t block = 0; block * kBlock < columns; block++) {
       const size_t first = block * kBlock;
       decodeBlock(table, static_cast<size_t>(ids[i]), block, decoded);

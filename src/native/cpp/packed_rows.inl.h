@@ -29,17 +29,11 @@ static inline Rule ruleOf(const PackedMatrix& w) {
 /** Values of `count` groups from `index` on as lanes; the others are 0. */
 static inline Lanes groupValues(const void* values, FloatType type, size_t index, size_t count) {
   if (type == FloatType::f32) return loadSome(static_cast<const float*>(values) + index, count);
-  const auto* from = static_cast<const uint16_t*>(values) + index;
-  if (count == kLanes) return loadF16(from);
-  uint16_t some[kLanes] = {};
-  std::memcpy(some, from, count * sizeof(uint16_t));
-  return loadF16(some);
+  return loadF16Some(static_cast<const uint16_t*>(values) + index, count);
 }
 
 static inline Lanes groupZeros(const uint8_t* zeros, size_t index, size_t count) {
-  uint8_t some[kLanes] = {};
-  std::memcpy(some, zeros + index, count);
-  return asLanes(loadByteLanes(some));
+  return asLanes(loadBytesSome(zeros + index, count));
 }
 
 /** The whole numbers c, as codes are, that leave least of b + c·s; where s is 0 or no number, 0. */
@@ -120,7 +114,7 @@ struct SpanGroups {
 
 /** One run of an output: factor·Σ (q − z)·X, and with offsets what is left of them. */
 template <int bits, Mode mode, Rule rule, typename CodesOfRun>
-static inline Lanes addRun(const CodesOfRun& codes, Lanes factor, Lanes zeroPoint, Lanes offset, const PreparedRow& x,
+[[gnu::always_inline]] static inline Lanes addRun(const CodesOfRun& codes, Lanes factor, Lanes zeroPoint, Lanes offset, const PreparedRow& x,
                            size_t at, Lanes total) {
   constexpr int base = mode == Mode::fast ? kByteBase<bits> : 0;
   constexpr int middle = 1 << (bits - 1);
@@ -216,10 +210,12 @@ static inline void dotOutput(const PackedMatrix& w, const PreparedRow* x, size_t
 template <int bits, Mode mode, Rule rule, bool sixteen>
 static inline void dotRange(const PackedMatrix& w, const PreparedRow* x, size_t rows, size_t from, size_t to,
                             const float* bias, float* y) {
+  // In `exact` nearly all the work is the products themselves: sharing codes saves too little.
+  constexpr size_t atOnce = mode == Mode::fast ? kRowsAtOnce : 1;
   for (size_t n = from; n < to; n++) {
     size_t r = 0;
-    for (; r + kRowsAtOnce <= rows; r += kRowsAtOnce) {
-      dotOutput<bits, mode, rule, sixteen, kRowsAtOnce>(w, x + r, n, bias, y + r * w.outFeatures);
+    for (; r + atOnce <= rows; r += atOnce) {
+      dotOutput<bits, mode, rule, sixteen, atOnce>(w, x + r, n, bias, y + r * w.outFeatures);
     }
     for (; r < rows; r++) dotOutput<bits, mode, rule, sixteen, 1>(w, x + r, n, bias, y + r * w.outFeatures);
   }

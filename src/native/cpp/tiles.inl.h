@@ -3,21 +3,22 @@
 //
 // The inner loop holds kMicroRows rows by two lane rows of outputs in registers. With six rows and AVX2, each input
 // takes 12 multiply-adds, 2 loads of weights and 6 of activations: two multiply-adds a cycle, the machine's most. Sums
-// run over a block of inputs and are then added to totals, so that rounding errors stay small in long rows.
+// run over kChain inputs and are then added to totals: a longer chain would round too much, a shorter one add too often.
 #pragma once
 
 #include "weights.inl.h"
 
 namespace nibblelens::NIBBLELENS_ISA {
 
+constexpr size_t kChain = 32;
 constexpr size_t kTileLanes = 2;
 constexpr size_t kTileOutputs = kTileLanes * kLanes;
 /** Rows that share a tile before it is decoded again; their totals take 32 KB. */
 constexpr size_t kTileRows = 512;
 
-/** totals[r, j] += Σ_k x[r, k]·tile[k, j] over `length` inputs of a block. */
+/** totals[r, j] += Σ_k x[r, k]·tile[k, j] over `length` inputs. */
 template <size_t rows>
-static inline void addBlock(const float* x, size_t xStride, const float* tile, size_t length, float* totals) {
+static inline void addChain(const float* x, size_t xStride, const float* tile, size_t length, float* totals) {
   Lanes sums[rows][kTileLanes];
   for (size_t r = 0; r < rows; r++) {
     for (size_t i = 0; i < kTileLanes; i++) sums[r][i] = zeroLanes();
@@ -36,6 +37,14 @@ static inline void addBlock(const float* x, size_t xStride, const float* tile, s
       float* const to = totals + r * kTileOutputs + i * kLanes;
       store(to, add(load(to), sums[r][i]));
     }
+  }
+}
+
+/** The same over a block, in chains. */
+template <size_t rows>
+static inline void addBlock(const float* x, size_t xStride, const float* tile, size_t length, float* totals) {
+  for (size_t k = 0; k < length; k += kChain) {
+    addChain<rows>(x + k, xStride, tile + k * kTileOutputs, smaller(length - k, kChain), totals);
   }
 }
 

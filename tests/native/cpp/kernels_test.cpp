@@ -38,11 +38,36 @@ void checkMatmulGradient(Guarded<float>& dy, Guarded<float>& dx, size_t rows, si
   }
 }
 
-enum class Rule { eight, zeros, offsets };
+enum class Rule { middle, zeros, offsets };
 
-void packedMatmul(size_t out, size_t in, size_t groupSize, size_t rows, Rule rule, bool half, Random& random) {
+struct Sizes {
+  size_t bits, out, in, groupSize, rows;
+};
+
+/** Puts the bits of code k where `matrix/planes.ts` says, by walking through the planes. */
+void putCode(uint8_t* row, size_t bits, size_t in, size_t k, size_t code) {
+  const size_t low = bits == 8 ? 8 : bits >= 4 ? 4 : 2;
+  if (low == 8) {
+    row[k / 32 * 32 + k % 2 * 16 + k % 32 / 2] = static_cast<uint8_t>(code);
+    return;
+  }
+  size_t start = 0;
+  for (const size_t width : {low, bits - low}) {
+    if (width == 0) return;
+    const size_t runs = 4 / width;
+    const size_t at = start + k / (64 * runs) * 32 + k % 64 / 2;
+    row[at] = static_cast<uint8_t>(row[at] | (code & ((1u << width) - 1)) << width * (2 * (k / 64 % runs) + k % 2));
+    code >>= width;
+    start += PackedMatrix::planeBytes(in, width);
+  }
+}
+
+void packedMatmul(const Sizes& sizes, Rule rule, bool half, Mode mode, Random& random) {
+  const auto [bits, out, in, groupSize, rows] = sizes;
   const size_t groups = (in - 1) / groupSize + 1;
-  const size_t rowBytes = (in + 31) / 32 * 16;
+  PackedMatrix w;
+  w.bits = bits;
+  const size_t rowBytes = PackedMatrix::planeBytes(in, w.lowBits()) + PackedMatrix::planeBytes(in, w.highBits());
   const size_t shift = random.below(3);
   Guarded<uint8_t> codes(out * rowBytes, shift);
   Guarded<uint8_t> zeros(out * groups, shift);
@@ -50,12 +75,14 @@ void packedMatmul(size_t out, size_t in, size_t groupSize, size_t rows, Rule rul
   Guarded<float> scales(out * groups, shift), offsets(out * groups, shift);
   Guarded<float> x(rows * in, shift), bias(out, shift), y(rows * out, shift);
   Guarded<float> dy(rows * out, shift), dx(rows * in, shift);
-  for (size_t i = 0; i < codes.size(); i++) {
-    const size_t k = i % rowBytes * 2;
-    codes[i] = static_cast<uint8_t>((k < in ? random.below(16) : 0) | (k + 1 < in ? random.below(16) : 0) << 4);
+  std::vector<size_t> values(out * in);
+  for (size_t i = 0; i < codes.size(); i++) codes[i] = 0;
+  for (size_t i = 0; i < values.size(); i++) {
+    values[i] = random.below(size_t{1} << bits);
+    putCode(codes.data() + i / in * rowBytes, bits, in, i % in, values[i]);
   }
   for (size_t i = 0; i < out * groups; i++) {
-    zeros[i] = static_cast<uint8_t>(random.below(16));
+    zeros[i] = static_cast<uint8_t>(random.below(size_t{1} << bits));
     halfScales[i] = static_cast<uint16_t>(random.below(0x4000));
     halfOffsets[i] = static_cast<uint16_t>(random.below(0x4000) | random.below(2) << 15);
     scales[i] = half ? static_cast<float>(halfValue(halfScales[i])) : random.real();
@@ -64,7 +91,6 @@ void packedMatmul(size_t out, size_t in, size_t groupSize, size_t rows, Rule rul
   fill(x, random);
   fill(bias, random);
   fill(dy, random);
-  PackedMatrix w;
   w.outFeatures = out;
   w.inFeatures = in;
   w.groupSize = groupSize;
@@ -75,32 +101,47 @@ void packedMatmul(size_t out, size_t in, size_t groupSize, size_t rows, Rule rul
   w.scaleType = half ? FloatType::f16 : FloatType::f32;
   if (rule == Rule::zeros) w.zeros = zeros.data();
   if (rule == Rule::offsets) w.offsets = half ? static_cast<const void*>(halfOffsets.data()) : offsets.data();
+  const Linear linear{true, w, {}, bias.data()};
 
   const auto weight = [&](size_t n, size_t k) {
-    const int code = codes[n * rowBytes + k / 2] >> (k % 2 * 4) & 15;
+    const auto code = static_cast<double>(values[n * in + k]);
     const size_t index = n * groups + k / groupSize;
-    if (rule == Rule::offsets) return static_cast<double>(code) * scales[index] + offsets[index];
-    return (code - (rule == Rule::zeros ? zeros[index] : 8)) * static_cast<double>(scales[index]);
+    if (rule == Rule::offsets) return code * scales[index] + offsets[index];
+    const double zero = rule == Rule::zeros ? zeros[index] : static_cast<double>(size_t{1} << (bits - 1));
+    return (code - zero) * static_cast<double>(scales[index]);
   };
-  table->matmulPacked(x.data(), rows, w, bias.data(), y.data());
+  const std::initializer_list<size_t> shape = {bits, out, in, groupSize, rows, static_cast<size_t>(rule)};
+  const Linear* const linears[] = {&linear, &linear};
+  Guarded<float> again(rows * out, shift);
+  float* const to[] = {y.data(), again.data()};
+  table->matmul(x.data(), rows, linears, 2, mode, to);
+  check(std::memcmp(y.data(), again.data(), rows * out * sizeof(float)) == 0, at("matmul of two", shape));
   for (size_t r = 0; r < rows; r++) {
     for (size_t n = 0; n < out; n++) {
       double expected = bias[n];
       double size = std::fabs(bias[n]);
+      double rounded = 0;  // what rounding activations to bytes may change: half a step of the largest one
       for (size_t k = 0; k < in; k++) {
         const double term = weight(n, k) * x[r * in + k];
         expected += term;
         size += std::fabs(term);
+        rounded += std::fabs(weight(n, k)) / 254;
       }
-      check(near(y[r * out + n], expected, 1e-5 * size), at("matmulPacked", {out, in, groupSize, rows, r, n}));
+      const double bound = 1e-5 * size + (mode == Mode::fast ? 1.01 * rounded : 0);
+      check(near(y[r * out + n], expected, bound), at("matmul, packed", shape));
     }
-    Guarded<float> single(out);
-    table->matmulPacked(x.data() + r * in, 1, w, bias.data(), single.data());
-    check(std::memcmp(single.data(), y.data() + r * out, out * sizeof(float)) == 0,
-          at("matmulPacked: one row alone", {out, in, groupSize, rows, r}));
   }
-  table->matmulPackedGradient(dy.data(), rows, w, dx.data());
-  checkMatmulGradient(dy, dx, rows, out, in, weight, at("matmulPackedGradient", {out, in, groupSize, rows}));
+  table->matmulGradient(dy.data(), rows, linear, dx.data());
+  checkMatmulGradient(dy, dx, rows, out, in, weight, at("matmulGradient, packed", shape));
+
+  Guarded<int32_t> ids(2, shift);
+  Guarded<float> chosen(2 * in, shift);
+  for (size_t i = 0; i < 2; i++) ids[i] = static_cast<int32_t>(random.below(out));
+  table->embedding(ids.data(), 2, linear, chosen.data());
+  for (size_t i = 0; i < 2 * in; i++) {
+    const double expected = weight(static_cast<size_t>(ids[i / in]), i % in);
+    check(near(chosen[i], expected, 2e-7 * std::fabs(expected)), at("embedding, packed", shape));
+  }
 }
 
 void denseMatmul(size_t out, size_t in, size_t rows, FloatType type, Random& random) {
@@ -118,7 +159,10 @@ void denseMatmul(size_t out, size_t in, size_t rows, FloatType type, Random& ran
   }
   fill(x, random);
   DenseMatrix w{out, in, type, type == FloatType::f32 ? static_cast<const void*>(wide.data()) : narrow.data()};
-  table->matmulDense(x.data(), rows, w, nullptr, y.data());
+  const Linear linear{false, {}, w, nullptr};
+  const Linear* const linears[] = {&linear};
+  float* const to[] = {y.data()};
+  table->matmul(x.data(), rows, linears, 1, Mode::exact, to);
   for (size_t r = 0; r < rows; r++) {
     for (size_t n = 0; n < out; n++) {
       double expected = 0;
@@ -127,21 +171,17 @@ void denseMatmul(size_t out, size_t in, size_t rows, FloatType type, Random& ran
         expected += static_cast<double>(wide[n * in + k]) * x[r * in + k];
         size += std::fabs(static_cast<double>(wide[n * in + k]) * x[r * in + k]);
       }
-      check(near(y[r * out + n], expected, 1e-5 * size), at("matmulDense", {out, in, rows, r, n}));
+      check(near(y[r * out + n], expected, 1e-5 * size), at("matmul, dense", {out, in, rows, r, n}));
     }
-    Guarded<float> single(out);
-    table->matmulDense(x.data() + r * in, 1, w, nullptr, single.data());
-    check(std::memcmp(single.data(), y.data() + r * out, out * sizeof(float)) == 0,
-          at("matmulDense: one row alone", {out, in, rows, r}));
   }
-  table->matmulDenseGradient(y.data(), rows, w, dx.data());
+  table->matmulGradient(y.data(), rows, linear, dx.data());
   const auto weight = [&](size_t n, size_t k) { return static_cast<double>(wide[n * in + k]); };
-  checkMatmulGradient(y, dx, rows, out, in, weight, at("matmulDenseGradient", {out, in, rows}));
+  checkMatmulGradient(y, dx, rows, out, in, weight, at("matmulGradient, dense", {out, in, rows}));
 
   Guarded<int32_t> ids(3, shift);
   Guarded<float> chosen(3 * in, shift);
   for (size_t i = 0; i < 3; i++) ids[i] = static_cast<int32_t>(random.below(out));
-  table->embedding(ids.data(), 3, w, chosen.data());
+  table->embedding(ids.data(), 3, linear, chosen.data());
   for (size_t i = 0; i < 3 * in; i++) {
     check(chosen[i] == wide[static_cast<size_t>(ids[i / in]) * in + i % in], at("embedding", {out, in, i}));
   }
@@ -447,9 +487,13 @@ int main() {
     Random random(7);
     for (const size_t in : std::initializer_list<size_t>{1, 2, 7, 8, 9, 31, 32, 33, 63, 64, 65, 96, 129, 257, 300}) {
       for (const size_t groupSize : std::initializer_list<size_t>{1, 3, 16, 32, 64, 128, 300}) {
-        for (const Rule rule : {Rule::eight, Rule::zeros, Rule::offsets}) {
-          const size_t out = 1 + random.below(20);
-          packedMatmul(out, in, std::min(groupSize, in), 1 + random.below(7), rule, random.below(2) == 0, random);
+        for (const Rule rule : {Rule::middle, Rule::zeros, Rule::offsets}) {
+          for (const Mode mode : {Mode::exact, Mode::fast}) {
+            const size_t bits = std::vector<size_t>{2, 3, 4, 5, 6, 8}[random.below(6)];
+            const size_t rows = 1 + random.below(random.below(2) == 0 ? 8 : 16);
+            const Sizes sizes{bits, 1 + random.below(20), in, std::min(groupSize, in), rows};
+            packedMatmul(sizes, rule, random.below(2) == 0, mode, random);
+          }
         }
       }
       for (const FloatType type : {FloatType::f32, FloatType::f16, FloatType::bf16}) {
@@ -460,8 +504,15 @@ int main() {
       softmaxKernels(1 + random.below(5), in, random);
       rope(1 + random.below(5), 1 + random.below(3), in, random);
     }
-    packedMatmul(40, 544, 32, 135, Rule::zeros, true, random);
-    packedMatmul(40, 544, 544, 70, Rule::eight, false, random);
+    for (const size_t bits : std::initializer_list<size_t>{2, 3, 4, 5, 6, 8}) {
+      for (const Mode mode : {Mode::exact, Mode::fast}) {
+        packedMatmul({bits, 6, 544, 32, 5}, Rule::middle, true, mode, random);
+        packedMatmul({bits, 18, 288, 16, 1}, Rule::middle, true, mode, random);
+        packedMatmul({bits, 18, 2336, 32, 11}, Rule::offsets, true, mode, random);
+      }
+    }
+    packedMatmul({4, 20, 544, 32, 520}, Rule::zeros, true, Mode::fast, random);
+    packedMatmul({4, 20, 544, 544, 70}, Rule::middle, false, Mode::exact, random);
     exponential();
     float16Rounding();
     int8Rounding(random);

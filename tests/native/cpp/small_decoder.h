@@ -28,7 +28,7 @@ class SmallDecoder {
     spec.rmsNormEps = 1e-5f;
     spec.attentionScale = 0.4f;
     const size_t width = spec.heads * spec.dHead;
-    spec.embedding = dense(spec.vocabSize, spec.dModel);
+    spec.embedding = {false, {}, dense(spec.vocabSize, spec.dModel), nullptr};
     for (size_t i = 0; i < layers; i++) {
       spec.layers.push_back({floats(spec.dModel), linear(width, spec.dModel, bias),
                              linear(spec.dHead, spec.dModel, bias), linear(spec.dHead, spec.dModel, bias),

@@ -32,14 +32,18 @@ void matmulsAtOnce() {
   Random random(3);
   for (float& value : values) value = random.real();
   for (float& value : x) value = random.real();
-  const DenseMatrix w{kSize, kSize, FloatType::f32, values.data()};
+  const Linear w{false, {}, {kSize, kSize, FloatType::f32, values.data()}, nullptr};
+  const auto multiply = [&](float* y) {
+    const Linear* const linears[] = {&w};
+    kernels().matmul(x.data(), 1, linears, 1, Mode::exact, &y);
+  };
   std::vector<float> expected(kSize);
-  kernels().matmulDense(x.data(), 1, w, nullptr, expected.data());
+  multiply(expected.data());
   const auto caller = [&] {
     std::vector<float> y(kSize);
     for (int i = 0; i < 20; i++) {
       parallelFor(4, kWorth, 0, [](size_t, float*) {});
-      kernels().matmulDense(x.data(), 1, w, nullptr, y.data());
+      multiply(y.data());
       if (y != expected) std::abort();
     }
   };
