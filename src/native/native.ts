@@ -4,7 +4,7 @@ import { log } from '../base/logger.js';
 import type { MatrixStorage, Mode } from '../matrix/storage.js';
 
 /** Increased with every change of this file's interfaces; an addon built for another number is not used. */
-export const NATIVE_INTERFACE = 3;
+export const NATIVE_INTERFACE = 4;
 
 /** Bytes that one mapping may have: as the longest Buffer of Node.js 20. */
 export const LONGEST_MAPPING = 2 ** 32;
@@ -187,6 +187,9 @@ export interface NativeAddon {
   swiglu(gate: Float32Array, up: Float32Array, y: Float32Array): void;
   swigluGradient(gate: Float32Array, up: Float32Array, dy: Float32Array, dgate: Float32Array, dup: Float32Array): void;
   add(a: Float32Array, b: Float32Array, y: Float32Array): void;
+
+  /** sums[i] = Σ_k words[i·block + k] modulo 2^32: reads memory once and does next to nothing else, to measure its bandwidth. */
+  sumBlocks(words: Int32Array, block: number, sums: Int32Array): void;
 
   createDecoder(spec: NativeDecoderSpec): NativeDecoder;
 }

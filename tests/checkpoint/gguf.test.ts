@@ -335,3 +335,11 @@ describe('inspect', () => {
     });
   });
 });
+
+test('nibblelens generate continues a prompt', { skip: missing('data/stories260K') }, async () => {
+  const model = shared('data/stories260K/stories260K.gguf');
+  const asked = ['--prompt', 'Once upon a time', '--temperature', '0', '--max-tokens', '9'];
+  const { status, stdout, stderr } = await nibblelens(['generate', '--model', model, ...asked]);
+  assert.equal(status, 0, stderr);
+  assert.equal(stdout.trim(), ', there was a little girl named');
+});

@@ -34,6 +34,7 @@ const calls: Record<string, () => unknown[]> = {
   swiglu: () => [some(7), some(7), room(7)],
   swigluGradient: () => [some(7), some(7), some(7), room(7), room(7)],
   add: () => [some(7), some(7), room(7)],
+  sumBlocks: () => [new Int32Array(33), 11, new Int32Array(3)],
   createDecoder: () => [makeSpec(2, true)],
 };
 

@@ -2,6 +2,7 @@ import { statSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { NibbleLensError } from '../../base/errors.js';
 import { bundled } from '../../bundled.js';
+import { isGguf } from '../../checkpoint/gguf-modules.js';
 import { readTokenFile, writeTokenFile } from '../../generation/token-files.js';
 import type { Generation, GenerationResult } from '../../generation/result.js';
 import type { Mode } from '../../matrix/storage.js';
@@ -36,13 +37,15 @@ export interface GenerateFlags extends SamplingFlags {
 /** Runs `nibblelens generate` and gives its exit status. */
 export async function runGenerate(flags: GenerateFlags): Promise<number> {
   checkTogether(flags);
-  const folder = flags.model ?? bundled.storytellerInt4;
-  if (!statSync(folder).isDirectory()) throw new UsageError(`--model: found the file ${folder}, expected a folder`);
+  const path = flags.model ?? bundled.storytellerInt4;
+  if (!statSync(path).isDirectory() && !(await isGguf(path))) {
+    throw new UsageError(`--model: found the file ${path}, expected a folder or a GGUF file`);
+  }
 
   const interactive = flags.prompt === undefined && flags.tokensIn === undefined && process.stdin.isTTY;
   checkTokensOut(flags, interactive);
   const given = flags.prompt ?? (flags.tokensIn === undefined && !interactive ? await readStandardInput() : null);
-  const model = await open(folder, flags);
+  const model = await open(path, flags);
   if (flags.environment && !flags.json) {
     const { environmentTable } = await import('../environment-table.js');
     process.stdout.write(`${await environmentTable({ tfjs: false })}\n\n`);
@@ -72,11 +75,11 @@ function checkTokensOut({ tokensOut }: GenerateFlags, interactive: boolean): voi
   if (statSync(tokensOut, { throwIfNoEntry: false })?.isDirectory()) throw new UsageError(`${tokensOut}: a folder, not a file`);
 }
 
-async function open(folder: string, { threads, mode, cache, head, embedding, quiet }: GenerateFlags): Promise<OpenedModel> {
+async function open(path: string, { threads, mode, cache, head, embedding, quiet }: GenerateFlags): Promise<OpenedModel> {
   const progress = new ProgressLine(!quiet);
   const { signal, done } = cancellation();
   try {
-    return await loadModel(folder, {
+    return await loadModel(path, {
       threads,
       mode,
       cache,

@@ -21,7 +21,7 @@ namespace nibblelens {
 namespace {
 
 /** NATIVE_INTERFACE of native.ts. */
-constexpr int kInterface = 3;
+constexpr int kInterface = 4;
 /** LONGEST_MAPPING of native.ts. */
 constexpr size_t kLongestMapping = size_t{1} << 32;
 
@@ -152,6 +152,7 @@ Napi::Object initialise(Napi::Env env, Napi::Object exports) {
   exportMatrixFunctions(env, exports);
   exportRowFunctions(env, exports);
   exportAttentionFunctions(env, exports);
+  exportMemoryFunctions(env, exports);
   return exports;
 }
 

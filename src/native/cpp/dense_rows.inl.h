@@ -1,4 +1,4 @@
-// Products of one row with float weights, which are read once, as they are stored.
+// Products of a few rows with float weights as they are stored: read from memory once, from the cache for further rows.
 #pragma once
 
 #include "weights.inl.h"
@@ -29,19 +29,24 @@ static inline void denseOutputs(const DenseMatrix& w, const float* x, size_t n, 
 }
 
 template <FloatType type>
-static inline void denseRange(const DenseMatrix& w, const float* x, size_t from, size_t to, const float* bias,
-                              float* y) {
+static inline void denseRange(const DenseMatrix& w, const float* x, size_t rows, size_t from, size_t to,
+                              const float* bias, float* y) {
+  const auto forRows = [&](const auto& outputs) {
+    for (size_t r = 0; r < rows; r++) outputs(x + r * w.inFeatures, y + r * w.outFeatures);
+  };
   size_t n = from;
-  for (; n + kDenseOutputs <= to; n += kDenseOutputs) denseOutputs<type, kDenseOutputs>(w, x, n, bias, y);
-  for (; n < to; n++) denseOutputs<type, 1>(w, x, n, bias, y);
+  for (; n + kDenseOutputs <= to; n += kDenseOutputs) {
+    forRows([&](const float* in, float* out) { denseOutputs<type, kDenseOutputs>(w, in, n, bias, out); });
+  }
+  for (; n < to; n++) forRows([&](const float* in, float* out) { denseOutputs<type, 1>(w, in, n, bias, out); });
 }
 
-/** y of one row at outputs [from, to). */
-static inline void denseRange(const DenseMatrix& w, const float* x, size_t from, size_t to, const float* bias,
-                              float* y) {
-  if (w.type == FloatType::f16) denseRange<FloatType::f16>(w, x, from, to, bias, y);
-  else if (w.type == FloatType::bf16) denseRange<FloatType::bf16>(w, x, from, to, bias, y);
-  else denseRange<FloatType::f32>(w, x, from, to, bias, y);
+/** y of all rows at outputs [from, to). */
+static inline void denseRange(const DenseMatrix& w, const float* x, size_t rows, size_t from, size_t to,
+                              const float* bias, float* y) {
+  if (w.type == FloatType::f16) denseRange<FloatType::f16>(w, x, rows, from, to, bias, y);
+  else if (w.type == FloatType::bf16) denseRange<FloatType::bf16>(w, x, rows, from, to, bias, y);
+  else denseRange<FloatType::f32>(w, x, rows, from, to, bias, y);
 }
 
 }  // namespace nibblelens::NIBBLELENS_ISA

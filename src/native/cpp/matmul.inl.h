@@ -8,16 +8,19 @@
 
 namespace nibblelens::NIBBLELENS_ISA {
 
-/** Most rows that are multiplied straight from codes; beyond, a tile of decoded weights is the cheaper. */
-constexpr size_t kDotRows = 8;
+/**
+ * Most rows that are multiplied straight from stored weights, each as if it were alone, hence with the same bits; for
+ * more, a tile of decoded weights is the cheaper.
+ */
+constexpr size_t kFewRows = 8;
 /** Outputs of one piece of the loop over threads, whatever the kernel. */
 constexpr size_t kOutputsPerPiece = kTileOutputs;
 
-enum class Path { dots, quads, denseRow, tiles };
+enum class Path { dots, denseRows, quads, tiles };
 
 static inline Path pathOf(const Linear& linear, size_t rows, Mode mode) {
-  if (!linear.isPacked) return rows == 1 ? Path::denseRow : Path::tiles;
-  if (rows <= kDotRows && hasDots(linear.packed)) return Path::dots;
+  if (!linear.isPacked) return rows <= kFewRows ? Path::denseRows : Path::tiles;
+  if (rows <= kFewRows && hasDots(linear.packed)) return Path::dots;
   return mode == Mode::fast && hasQuads(linear.packed) ? Path::quads : Path::tiles;
 }
 
@@ -64,7 +67,7 @@ static void matmul(const float* x, size_t allRows, const Linear* const* linears,
       const size_t end = smaller(n + kOutputsPerPiece, linear.outFeatures());
       float* const to = y[i] + firstRow * linear.outFeatures();
       const Path path = pathOf(linear, allRows, mode);
-      if (path == Path::denseRow) denseRange(linear.dense, from, n, end, linear.bias, to);
+      if (path == Path::denseRows) denseRange(linear.dense, from, rows, n, end, linear.bias, to);
       else if (path == Path::quads) quadOutputs(linear.packed, prepared, rows, n, linear.bias, to, floats);
       else if (path == Path::dots && mode == Mode::fast) {
         dotRange<Mode::fast>(linear.packed, prepared, rows, n, end, linear.bias, to);
