@@ -21,16 +21,27 @@ const COMPILE_MS = 600_000;
 const RUN_MS = 120_000;
 const JOBS = 2;
 
+const AVX2_FLAGS = ['-mavx2', '-mfma', '-mf16c'];
+/** Kernels beside the portable ones, by the processors that they are for, and the flags of these files alone. */
+const INSTRUCTION_SETS = {
+  x86: {
+    'kernels_avx2.cpp': AVX2_FLAGS,
+    'kernels_avx512vnni.cpp': [
+      ...[...AVX2_FLAGS, '-mavx512f', '-mavx512vl', '-mavx512bw', '-mavx512vnni'],
+      // wider registers slow many processors' clock
+      '-mprefer-vector-width=256',
+    ],
+  },
+  arm: {
+    'kernels_neon.cpp': [],
+    'kernels_neon_dotprod.cpp': ['-mcpu=generic+dotprod'],
+  },
+};
 /** Files that need no Node headers: the C++ tests link these. */
 const KERNEL_FILES = [
-  'decoder.cpp',
-  'kernels.cpp',
-  'kernels_avx2.cpp',
-  'kernels_scalar.cpp',
-  'mapping.cpp',
-  'thread_pool.cpp',
+  ...['decoder.cpp', 'kernels.cpp', 'kernels_scalar.cpp', 'mapping.cpp', 'thread_pool.cpp'],
+  ...Object.values(INSTRUCTION_SETS).flatMap((files) => Object.keys(files)),
 ];
-const AVX2_FLAGS = ['-mavx2', '-mfma', '-mf16c'];
 // -ffp-contract=off: no fused multiply-adds but those written, so that equal formulas give equal bits.
 const COMMON_FLAGS = [
   ...['-std=c++17', '-fno-math-errno', '-ffp-contract=off', '-pthread'],
@@ -41,10 +52,12 @@ const COMMON_FLAGS = [
 
 const runCompiler = ({ words: [command, ...first] }, args) => run(command, [...first, ...args], { timeoutMs: COMPILE_MS });
 
-/** What the compiler builds for, such as `x86_64-linux-gnu`: it need not be what Node runs on. */
-async function isX86(compiler) {
+/** 'x86', 'arm' or null, by what the compiler builds for, such as `x86_64-linux-gnu`: it need not be what Node runs on. */
+async function processorsOf(compiler) {
   const { ok, output } = await runCompiler(compiler, ['-dumpmachine']);
-  return ok ? /^(x86_64|amd64)/.test(output) : process.arch === 'x64';
+  const machine = ok ? output : process.arch;
+  if (/^(x86_64|amd64|x64)/.test(machine)) return 'x86';
+  return /^(aarch64|arm64)(?!_be)/.test(machine) ? 'arm' : null;
 }
 
 /** A hash of all sources, and after a space one of how they are compiled. */
@@ -94,9 +107,16 @@ async function link(compiler, objects, output, flags) {
   return null;
 }
 
-/** Files to compile for this machine: those for AVX2 only where the compiler builds for x86-64. */
-function sourcesFor(names, x86) {
-  return names.filter((name) => x86 || !name.includes('avx2'));
+/** Files to compile: those of an instruction set only for the processors that may have it. */
+function sourcesFor(names, processors) {
+  return names.filter((name) =>
+    Object.entries(INSTRUCTION_SETS).every(([family, files]) => family === processors || !(name in files)),
+  );
+}
+
+/** Flags of one file alone. */
+function ownFlags(name, processors) {
+  return INSTRUCTION_SETS[processors]?.[name] ?? [];
 }
 
 function includeFolders() {
@@ -138,7 +158,7 @@ async function build(log, strict, again) {
       return { ok: false, compiler: null, reason: 'no C++ compiler, and none could be fetched from PyPI' };
     }
   }
-  const x86 = await isX86(compiler);
+  const processors = await processorsOf(compiler);
   const flags = [
     ...COMMON_FLAGS,
     '-O3',
@@ -147,24 +167,23 @@ async function build(log, strict, again) {
     '-DNODE_ADDON_API_CPP_EXCEPTIONS_ALL',
     // An exception that cannot reach JavaScript because its worker is being stopped is dropped.
     '-DNODE_API_SWALLOW_UNTHROWABLE_EXCEPTIONS',
-    ...(x86 ? ['-DNIBBLELENS_AVX2'] : []),
     ...includeFolders().flatMap((folder) => ['-isystem', folder]),
   ];
   const linkFlags =
     process.platform === 'darwin' ? ['-bundle', '-undefined', 'dynamic_lookup'] : ['-shared', '-pthread'];
-  const stamp = await stampOf([SOURCES], [compiler, flags, AVX2_FLAGS, linkFlags]);
+  const stamp = await stampOf([SOURCES], [compiler, flags, INSTRUCTION_SETS, linkFlags]);
   if (found === stamp) return UP_TO_DATE;
 
   log(`building the native addon with ${compiler.version}`);
   await rm(stampFile, { force: true });
-  const names = sourcesFor((await readdir(SOURCES)).filter((name) => name.endsWith('.cpp')), x86);
+  const names = sourcesFor((await readdir(SOURCES)).filter((name) => name.endsWith('.cpp')), processors);
   const objectOf = (name) => join(OUTPUT, 'obj', name.replace(/\.cpp$/, '.o'));
   // the kernels take longest, so they go first
   names.sort((a, b) => Number(b.startsWith('kernels_')) - Number(a.startsWith('kernels_')) || (a < b ? -1 : 1));
   const failure =
     (await inTurn(
       names.map((name) => () => {
-        const own = [...flags, ...(name.includes('avx2') ? AVX2_FLAGS : []), ...(strict ? ['-Werror'] : [])];
+        const own = [...flags, ...ownFlags(name, processors), ...(strict ? ['-Werror'] : [])];
         return compile(compiler, join(SOURCES, name), objectOf(name), own);
       }),
     )) ?? (await link(compiler, names.map(objectOf), ADDON, linkFlags));
@@ -177,11 +196,18 @@ async function build(log, strict, again) {
 const SANITIZED = [
   {
     name: 'address and undefined-behaviour',
+    kind: 'under the address and undefined-behaviour sanitizers',
     folder: 'sanitize-address',
     flags: ['-fsanitize=address,undefined', '-fno-sanitize-recover=all'],
     tests: ['kernels_test.cpp', 'decoder_test.cpp'],
   },
-  { name: 'thread', folder: 'sanitize-thread', flags: ['-fsanitize=thread'], tests: ['thread_pool_test.cpp'] },
+  {
+    name: 'thread',
+    kind: 'under the thread sanitizer',
+    folder: 'sanitize-thread',
+    flags: ['-fsanitize=thread'],
+    tests: ['thread_pool_test.cpp'],
+  },
 ];
 
 /** Builds the C++ tests where they are not up to date and runs them, under each sanitizer that the compiler has. */
@@ -191,7 +217,6 @@ async function sanitize(log) {
     log('skipped: no C++ compiler');
     return true;
   }
-  const x86 = await isX86(compiler);
   let ok = true;
   for (const sanitizer of SANITIZED) {
     const folder = join(OUTPUT, sanitizer.folder);
@@ -200,7 +225,7 @@ async function sanitize(log) {
       log(`skipped: ${compiler.version} has no working ${sanitizer.name} sanitizer`);
       continue;
     }
-    const failure = await buildTests(compiler, x86, sanitizer, folder, log);
+    const failure = await buildTests(compiler, sanitizer, folder, log);
     if (failure) {
       log(failure);
       return false;
@@ -221,33 +246,30 @@ async function works(compiler, flags, probe) {
   return ok && (await run(probe, [], { timeoutMs: RUN_MS })).ok;
 }
 
-async function buildTests(compiler, x86, { name, flags: sanitizerFlags, tests }, folder, log) {
-  const flags = [
-    ...COMMON_FLAGS,
-    ...['-O1', '-g1', '-Werror', '-I', SOURCES],
-    ...sanitizerFlags,
-    ...(x86 ? ['-DNIBBLELENS_AVX2'] : []),
-  ];
+/** Builds C++ tests into a folder where they are not up to date; null, or what failed. `kind` says which tests they are. */
+export async function buildTests(compiler, { kind, flags: kindFlags, tests }, folder, log) {
+  const flags = [...COMMON_FLAGS, ...['-O1', '-g1', '-Werror', '-I', SOURCES], ...kindFlags];
   const stampFile = join(folder, 'stamp');
-  const stamp = await stampOf([SOURCES, TESTS], [compiler, flags, AVX2_FLAGS]);
+  const stamp = await stampOf([SOURCES, TESTS], [compiler, flags, INSTRUCTION_SETS]);
   if ((await readText(stampFile)) === stamp) return null;
 
-  log(`building ${tests.join(' and ')} under the ${name} sanitizer`);
+  log(`building ${tests.join(' and ')} ${kind}`);
   await rm(stampFile, { force: true });
-  const kernels = sourcesFor(KERNEL_FILES, x86).map((file) => join(SOURCES, file));
+  const processors = await processorsOf(compiler);
+  const kernels = sourcesFor(KERNEL_FILES, processors).map((file) => join(SOURCES, file));
   const sources = [...tests.map((test) => join(TESTS, test)), ...kernels];
   const objectOf = (source) => join(folder, basename(source).replace('.cpp', '.o'));
   const failure = await inTurn(
     sources.map((source) => () => {
       // The tests themselves are not worth the time of optimising them.
-      const own = source.startsWith(TESTS) ? ['-O0'] : source.includes('avx2') ? AVX2_FLAGS : [];
+      const own = source.startsWith(TESTS) ? ['-O0'] : ownFlags(basename(source), processors);
       return compile(compiler, source, objectOf(source), [...flags, ...own]);
     }),
   );
   if (failure) return failure;
   for (const test of tests) {
     const objects = [join(TESTS, test), ...kernels].map(objectOf);
-    const unlinked = await link(compiler, objects, join(folder, test.replace('.cpp', '')), [...sanitizerFlags, '-pthread']);
+    const unlinked = await link(compiler, objects, join(folder, test.replace('.cpp', '')), [...kindFlags, '-pthread']);
     if (unlinked) return unlinked;
   }
   await writeFile(stampFile, stamp);

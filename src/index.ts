@@ -28,6 +28,13 @@ export {
   type Runnable,
 } from './comparison/compare-models.js';
 export {
+  productErrors,
+  ProductErrors,
+  type ProductError,
+  type ProductErrorOptions,
+  type WithMatrices,
+} from './comparison/product-errors.js';
+export {
   evaluateModels,
   Evaluation,
   type Evaluable,
@@ -58,6 +65,8 @@ export {
   type MetricInput,
   type MetricPlace,
 } from './lens/metrics.js';
+export { Roofline } from './lens/roofline.js';
+export type { ModuleSpeed, RooflineOptions } from './lens/roofline-options.js';
 export { ModelRun } from './lens/model-run.js';
 export type { Hook, Hooks, HookSelector, RunOptions } from './lens/run-options.js';
 export { bitsPerWeight, dequantize, packMatrix, type UnpackedMatrix } from './matrix/index.js';

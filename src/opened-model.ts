@@ -1,9 +1,10 @@
 import { existsSync } from 'node:fs';
+import { availableParallelism } from 'node:os';
 import { join } from 'node:path';
 import { table, type ColumnTable } from 'arquero';
 import { DisposedError, nearest, OptionError, UnknownNameError } from './base/errors.js';
 import { breather } from './base/event-loop.js';
-import { log } from './base/logger.js';
+import { log, warnOnce } from './base/logger.js';
 import { checkIndex, checkOptionNames } from './base/options.js';
 import type { LlamaConfig } from './checkpoint/config.js';
 import { GGUF_TOKENIZER, ggufTokenizerKind } from './checkpoint/gguf-tokenizer-file.js';
@@ -13,6 +14,8 @@ import { hookNames, type HookName } from './layers/hook-names.js';
 import type { GradientOptions, GradientRun } from './lens/gradient-options.js';
 import type { Metric } from './lens/metrics.js';
 import type { ModelRun } from './lens/model-run.js';
+import type { Roofline } from './lens/roofline.js';
+import type { RooflineOptions } from './lens/roofline-options.js';
 import type { RunOptions } from './lens/run-options.js';
 import { dequantize } from './matrix/index.js';
 import { checkMode } from './matrix/mode.js';
@@ -48,7 +51,10 @@ export interface LoadOptions {
    * attention reads them rounded in the pass that writes them too: prefill and token by token attend to the same.
    */
   cache?: CacheType;
-  /** Threads of the native kernels, 1 to 256; default: `NIBBLELENS_THREADS` or the machine's cores. Process-wide. */
+  /**
+   * Threads of the native kernels, 1 to 256, of which no more are used than the machine has cores; default:
+   * `NIBBLELENS_THREADS`, or the cores, 8 at most. Process-wide.
+   */
   threads?: number;
   /**
    * How lm_head is held: 'stored' (default) as in its file, or rounded when it is loaded to 'f16', or to 'int8' or
@@ -118,7 +124,9 @@ function setThreads(threads: number): void {
   if (!Number.isInteger(threads) || threads < 1 || threads > 256) {
     throw new OptionError({ thing: 'threads', found: threads, expected: '1 to 256' });
   }
-  native()?.setThreads(threads);
+  const cores = availableParallelism();
+  if (threads > cores) warnOnce(`threads: found ${threads} on ${cores} cores; as many are used: more would wait for each other`);
+  native()?.setThreads(Math.min(threads, cores));
 }
 
 /** A model and its tokenizer, as `loadModel` opens them. */
@@ -151,7 +159,7 @@ export class OpenedModel {
     return generate(this.#open(), this.tokenizer, prompt, options);
   }
 
-  /** Continues several prompts at once; each result equals that of its prompt alone. */
+  /** Continues several prompts at once; each result equals that of its prompt alone (beyond eight, up to rounding). */
   generateBatch(
     prompts: readonly (string | Int32Array)[],
     options: GenerateOptions | readonly GenerateOptions[] = {},
@@ -196,13 +204,18 @@ export class OpenedModel {
    * billion parameters take some tenths of a second; `dequantize` of the storage gives some rows alone.
    */
   weight(layer: number, name: LinearName): { shape: [number, number]; values: Float32Array; storage: MatrixStorage } {
+    const storage = this.storage(layer, name);
+    return { shape: [storage.outFeatures, storage.inFeatures], values: dequantize(storage), storage };
+  }
+
+  /** A layer's matrix as it is held. */
+  storage(layer: number, name: LinearName): MatrixStorage {
     const { layers } = this.#open().weights;
     checkIndex('layer', layer, layers.length);
     if (!LINEAR_NAMES.includes(name)) {
       throw new UnknownNameError({ thing: 'matrix', found: name, expected: nearest(name, LINEAR_NAMES).join(', ') });
     }
-    const { weight: storage } = layers[layer][name];
-    return { shape: [storage.outFeatures, storage.inFeatures], values: dequantize(storage), storage };
+    return layers[layer][name].weight;
   }
 
   /** The forward pass over `pos` fresh positions as data: kernels, shapes, weights and named points. */
@@ -219,6 +232,17 @@ export class OpenedModel {
     } finally {
       cache.dispose();
     }
+  }
+
+  /**
+   * Measures each module's kernel by itself, with as many positions at once as `rows` says: bytes, operations and time by
+   * the name of the point at which its output can be seen. Takes seconds on large models.
+   * @throws NibbleLensError without the native addon.
+   */
+  async roofline(options: RooflineOptions = {}): Promise<Roofline> {
+    const decoder = this.#open();
+    const { roofline } = await import('./lens/roofline.js');
+    return roofline(decoder, runRecord(decoder, this, 'fused'), options);
   }
 
   /**

@@ -35,7 +35,7 @@ async function fetchInto(folder, log) {
   const python = await findPython(run);
   if (python === null) return null;
   if (!existsSync(folder)) {
-    log(`no C++ compiler here; fetching ${ZIG} from PyPI (100 MB)`);
+    log(`fetching a C++ compiler from PyPI: ${ZIG} (100 MB)`);
     mkdirSync(cacheFolder(), { recursive: true });
     const work = mkdtempSync(join(cacheFolder(), 'fetching-'));
     const pip = ['-m', 'pip', 'install', '--quiet', '--no-deps', '--only-binary', ':all:', '--target', join(work, 'zig'), ZIG];

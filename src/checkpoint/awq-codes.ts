@@ -1,5 +1,6 @@
 import type { Breathe } from '../base/event-loop.js';
 import { packedRowBytes } from '../matrix/planes.js';
+import { weightBytes } from '../native/weight-memory.js';
 
 /** In which nibble of a word of the GEMM layout its t-th column is. */
 export const GEMM_NIBBLE = [0, 4, 1, 5, 2, 6, 3, 7] as const;
@@ -19,7 +20,7 @@ const [TILE_INPUTS, TILE_WORDS] = [64, 16];
 
 /** From [K, N/8]: nibble `GEMM_NIBBLE[t]` of word c is column n = 8c + t. */
 export async function gemmCodes(words: ArrayLike<number>, n: number, k: number, breathe: Breathe): Promise<Uint8Array> {
-  const codes = new Uint8Array(n * packedRowBytes(k, 4));
+  const codes = weightBytes(n * packedRowBytes(k, 4));
   for (let k0 = 0; k0 < k; k0 += TILE_INPUTS) {
     for (let c0 = 0; c0 < n / 8; c0 += TILE_WORDS) {
       gemmTile(words, n, k, k0, c0, codes);
@@ -54,7 +55,7 @@ export async function gemmZeros(
   groups: number,
   breathe: Breathe,
 ): Promise<Uint8Array> {
-  const zeros = new Uint8Array(n * groups);
+  const zeros = weightBytes(n * groups);
   await eachRow(n, breathe, (row) => {
     const shift = 4 * GEMM_NIBBLE[row % 8];
     for (let g = 0; g < groups; g++) zeros[row * groups + g] = (words[g * (n / 8) + (row >> 3)] >>> shift) & 15;
@@ -72,7 +73,7 @@ export async function gemvCodes(
   const stored = new Uint8Array(words.buffer, words.byteOffset, words.byteLength);
   const rowBytes = packedRowBytes(k, 4);
   if (rowBytes === k / 2) return stored;
-  const codes = new Uint8Array(n * rowBytes);
+  const codes = weightBytes(n * rowBytes);
   await eachRow(n, breathe, (row) => {
     codes.set(stored.subarray(row * (k / 2), (row + 1) * (k / 2)), row * rowBytes);
   });
@@ -87,7 +88,7 @@ export async function gemvZeros(
   breathe: Breathe,
 ): Promise<Uint8Array> {
   const wordsPerRow = words.length / n;
-  const zeros = new Uint8Array(n * groups);
+  const zeros = weightBytes(n * groups);
   await eachRow(n, breathe, (row) => {
     for (let g = 0; g < groups; g++) {
       zeros[row * groups + g] = (words[row * wordsPerRow + (g >> 3)] >>> (4 * (g & 7))) & 15;
@@ -111,7 +112,7 @@ export async function gemvFastCodes(
     return input - t + 8 * Math.floor((t % 8) / 2) + 4 * (t % 2) + Math.floor(t / 8);
   });
   const rowBytes = packedRowBytes(k, 4);
-  const codes = new Uint8Array(n * rowBytes);
+  const codes = weightBytes(n * rowBytes);
   await eachRow(n, breathe, (row) => {
     const start = (row >> 2) * k;
     for (let input = 0; input < k; input++) {

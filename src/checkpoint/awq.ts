@@ -3,6 +3,7 @@ import { breather, type Breathe } from '../base/event-loop.js';
 import { bf16ToF32, f16ToF32 } from '../base/float16.js';
 import { packedRowBytes } from '../matrix/planes.js';
 import { groupsPerRow, type PackedStorage } from '../matrix/storage.js';
+import { weightFloats, weightHalves } from '../native/weight-memory.js';
 import { eachRow, gemmCodes, gemmZeros, gemvCodes, gemvFastCodes, gemvZeros } from './awq-codes.js';
 import type { Dtype, Elements } from './tensor-info.js';
 
@@ -160,7 +161,7 @@ async function finite(
   { n, groups, rowStep, groupStep }: GroupOrder,
   breathe: Breathe,
 ): Promise<Uint16Array | Float32Array> {
-  const values = part.dtype === 'F16' ? new Uint16Array(n * groups) : new Float32Array(n * groups);
+  const values = part.dtype === 'F16' ? weightHalves(n * groups) : weightFloats(n * groups);
   const isFloat16 = part.dtype === 'F16';
   const decode = part.dtype === 'BF16' ? bf16ToF32 : (value: number) => value;
   await eachRow(n, breathe, (row) => {

@@ -5,6 +5,7 @@ import { bf16ArrayToF32, f16ArrayToF32 } from '../base/float16.js';
 import type { StorageForm } from '../matrix/form.js';
 import { packedRowBytes } from '../matrix/planes.js';
 import type { DenseStorage, MatrixStorage, PackedStorage } from '../matrix/storage.js';
+import { weightBytes, weightFloats, weightHalves } from '../native/weight-memory.js';
 import { copyOf, openSource, type ByteSource, type LoadMode } from './byte-source.js';
 import type { LlamaConfig } from './config.js';
 import { GGML_TYPES, type GgmlTypeName } from './ggml-types.js';
@@ -198,11 +199,11 @@ export class GgufModules implements ModuleFiles {
     const [outFeatures, inFeatures] = tensor.shape;
     const { bits, groupSize, scales: scaleType, hasOffsets, repackRow } = BLOCK_FORMATS[type];
     const groups = inFeatures / groupSize;
-    const float = (length: number) => (scaleType === 'f16' ? new Uint16Array(length) : new Float32Array(length));
+    const float = (length: number) => (scaleType === 'f16' ? weightHalves(length) : weightFloats(length));
     const rowBytes = packedRowBytes(inFeatures, bits);
-    const codes = new Uint8Array(outFeatures * rowBytes);
+    const codes = weightBytes(outFeatures * rowBytes);
     const target = {
-      codes: new Uint16Array(codes.buffer),
+      codes: new Uint16Array(codes.buffer, codes.byteOffset, codes.length / 2),
       codeAt: 0,
       scales: float(outFeatures * groups),
       offsets: float(hasOffsets ? outFeatures * groups : 0),

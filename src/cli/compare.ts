@@ -1,5 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { evaluateModels, type Evaluation } from '../comparison/evaluate.js';
+import type { Mode } from '../matrix/storage.js';
+import type { CacheType } from '../native/native.js';
 import { loadModel, type OpenedModel } from '../opened-model.js';
 import { cancellation } from './cancellation.js';
 import { ProgressLine } from './progress-line.js';
@@ -9,6 +11,8 @@ export interface CompareFlags {
   readonly text: string;
   readonly window?: number;
   readonly windows?: number;
+  readonly modes?: readonly Mode[];
+  readonly caches?: readonly CacheType[];
   readonly json?: boolean;
   readonly quiet?: boolean;
 }
@@ -16,14 +20,18 @@ export interface CompareFlags {
 /** Evaluates models on a text, the first being the reference, and prints a line for each. */
 export async function runCompare(
   folders: readonly string[],
-  { text, window, windows, json, quiet }: CompareFlags,
+  { text, window, windows, modes = ['exact'], caches = ['f32'], json, quiet }: CompareFlags,
 ): Promise<void> {
   const words = await readFile(text, 'utf8');
   const progress = new ProgressLine(!quiet);
   const { signal, done } = cancellation();
   try {
     const models: OpenedModel[] = [];
-    for (const folder of folders) models.push(await loadModel(folder, { signal }));
+    for (const folder of folders) {
+      for (const mode of modes) {
+        for (const cache of caches) models.push(await loadModel(folder, { mode, cache, signal }));
+      }
+    }
     const [reference, ...others] = models;
     const evaluation = await evaluateModels([reference, ...others], words, {
       windowLength: window,
@@ -43,6 +51,8 @@ function inWords({ models, windows, windowLength }: Evaluation): string {
   const rows = models.map(({ record, loss, perplexity, meanKl, topAgreement }) => ({
     model: record.model,
     precision: record.precision,
+    mode: record.mode,
+    cache: record.cache,
     'loss (nats)': loss.toFixed(4),
     perplexity: perplexity.toFixed(3),
     'KL (nats)': meanKl.toFixed(5),

@@ -1,5 +1,6 @@
 import { Command } from 'commander';
 import { setLogLevel } from '../base/logger.js';
+import { addBench } from './commands/bench.js';
 import { addCompare } from './commands/compare.js';
 import { addConvert } from './commands/convert.js';
 import { addGenerate } from './commands/generate.js';
@@ -25,7 +26,7 @@ export function createProgram(): Command {
     .configureHelp({ helpWidth: 100 })
     .exitOverride()
     .configureOutput({ outputError: () => {} });
-  for (const add of [addGenerate, addInspect, addCompare, addQuantize, addConvert, addMakeWeights, addLab, addEnvironment, addSetup]) add(program);
+  for (const add of [addGenerate, addInspect, addCompare, addQuantize, addConvert, addMakeWeights, addBench, addLab, addEnvironment, addSetup]) add(program);
   for (const command of program.commands) {
     command
       .option('--verbose', 'tell more on standard error')

@@ -1,6 +1,7 @@
 import { table, type ColumnTable } from 'arquero';
 import { OptionError, ShapeError } from '../base/errors.js';
 import { breather } from '../base/event-loop.js';
+import { checkOptionNames } from '../base/options.js';
 import { klDivergence, topIds } from '../lens/distributions.js';
 import type { ModelRun } from '../lens/model-run.js';
 import type { RunRecord } from '../model/run-record.js';
@@ -56,6 +57,8 @@ export class Evaluation {
     return table({
       model: this.models.map(({ record }) => record.model),
       precision: this.models.map(({ record }) => record.precision),
+      mode: this.models.map(({ record }) => record.mode),
+      cache: this.models.map(({ record }) => record.cache),
       loss: this.models.map(({ loss }) => loss),
       perplexity: this.models.map(({ perplexity }) => perplexity),
       meanKl: this.models.map(({ meanKl }) => meanKl),
@@ -73,8 +76,10 @@ export class Evaluation {
 export async function evaluateModels(
   models: readonly [reference: Evaluable, ...others: Evaluable[]],
   text: string | Int32Array,
-  { windowLength, windows = Infinity, signal, onProgress }: EvaluateOptions = {},
+  options: EvaluateOptions = {},
 ): Promise<Evaluation> {
+  checkOptionNames(options, ['windowLength', 'windows', 'signal', 'onProgress'], 'option of evaluateModels');
+  const { windowLength, windows = Infinity, signal, onProgress } = options;
   if (!Array.isArray(models) || models.length === 0) {
     throw new OptionError({ thing: 'models', found: models, expected: 'an array of at least one' });
   }

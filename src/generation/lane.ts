@@ -7,6 +7,7 @@ import type { Limits, ResolvedOptions } from './options.js';
 import { slideBy } from './prompt.js';
 import { GenerationResult, type GenerationStep, type GenerationTimings, type StopReason } from './result.js';
 import { Sampler } from './sampler/chain.js';
+import { allFinite } from './sampler/scan.js';
 import { StopStrings } from './stop-strings.js';
 
 export interface LaneParts {
@@ -197,9 +198,7 @@ function checkLogits(logits: Float32Array, vocabSize: number): void {
   if (logits.length !== vocabSize) {
     throw new NibbleLensError({ thing: 'length of the logits', found: logits.length, expected: vocabSize });
   }
-  for (let id = 0; id < logits.length; id++) {
-    if (!Number.isFinite(logits[id])) {
-      throw new NibbleLensError({ thing: `logit of token ${id}`, found: logits[id], expected: 'a finite number' });
-    }
-  }
+  if (allFinite(logits)) return;
+  const id = logits.findIndex((logit) => !Number.isFinite(logit));
+  throw new NibbleLensError({ thing: `logit of token ${id}`, found: logits[id], expected: 'a finite number' });
 }

@@ -1,6 +1,6 @@
 import type { Tokenizer } from '../tokenizer/tokenizer.js';
-import { negated } from './sampler/candidates.js';
-import { leading } from './sampler/leading.js';
+import { greedy } from './sampler/sample.js';
+import { largest, weightsOf } from './sampler/scan.js';
 import type { Alternative } from './result.js';
 
 /** ln p of tokens by the model itself: l_id − ln Σ_j exp(l_j), in float64. */
@@ -9,12 +9,9 @@ export class LogProbabilities {
   readonly #logTotal: number;
 
   constructor(logits: Float32Array) {
-    let most = -Infinity;
-    for (let i = 0; i < logits.length; i++) if ((logits[i] as number) > most) most = logits[i] as number;
-    let total = 0;
-    for (let i = 0; i < logits.length; i++) total += Math.exp((logits[i] as number) - most);
+    const most = logits[greedy(logits)] as number;
     this.#logits = logits;
-    this.#logTotal = most + Math.log(total);
+    this.#logTotal = most + Math.log(weightsOf(logits, most, 1).total);
   }
 
   of(id: number): number {
@@ -23,9 +20,6 @@ export class LogProbabilities {
 
   /** The likeliest tokens, best first. */
   top(count: number, tokenizer: Tokenizer): Alternative[] {
-    const ids = leading(negated(this.#logits), null, count);
-    return [...ids]
-      .map((id) => ({ id, token: tokenizer.label(id), logProbability: this.of(id) }))
-      .sort((a, b) => b.logProbability - a.logProbability || a.id - b.id);
+    return Array.from(largest(this.#logits, count), (id) => ({ id, token: tokenizer.label(id), logProbability: this.of(id) }));
   }
 }

@@ -40,8 +40,9 @@ function kernelRows(): EnvironmentRow[] {
   const asked = process.env.NIBBLELENS_THREADS;
   const isAsked = asked !== undefined && Number(asked) === info.threads;
   const why = isAsked ? `NIBBLELENS_THREADS=${asked}` : `of ${cores} cores`;
+  const whyIsa = process.env.NIBBLELENS_ISA === info.isa ? `NIBBLELENS_ISA=${info.isa}` : `best of ${info.available.join(', ')}`;
   return [
-    { what: 'kernels', picked: `native ${info.isa}`, why: `best of ${info.available.join(', ')}; ${info.compiler}` },
+    { what: 'kernels', picked: `native ${info.isa}`, why: `${whyIsa}; ${info.compiler}` },
     { what: 'threads', picked: String(info.threads), why },
   ];
 }

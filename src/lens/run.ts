@@ -23,7 +23,7 @@ export interface RunOutput {
 
 /**
  * Runs sequences of equal length [batch][pos] from an empty cache and keeps what was asked for. Both ways give the same
- * bits where the addon is loaded.
+ * bits where the addon is loaded and they take the text in the same chunks, which short ones are.
  */
 export async function run(
   decoder: ModelDecoder,

@@ -67,14 +67,14 @@ export class FusedRunner {
     const logits = new Float32Array(batch * (which === 'all' ? pos : 1) * this.#vocabSize);
     const sequences = caches.map((cache) => cache.native());
     this.#rotary.reach?.(Math.max(...sequences.map(({ length }) => length)) + pos);
-    const abort = new Int32Array(1);
+    const abort = this.#rowMs * batch * pos <= ON_THREAD_MS ? null : new Int32Array(1);
     const step = { ids, batch, pos, sequences, logits, allLogits: which === 'all', captures, abort };
     const started = performance.now();
     const measured = () => {
       this.#rowMs = (performance.now() - started) / (batch * pos);
       return logits;
     };
-    if (this.#rowMs * batch * pos <= ON_THREAD_MS) {
+    if (!abort) {
       this.#decoder.step(step);
       return measured();
     }

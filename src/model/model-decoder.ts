@@ -109,7 +109,8 @@ export class ModelDecoder {
   /** One id for each sequence, as one batch. */
   #step(items: readonly CacheItem[], settings: DecodeSettings): Float32Array[] | Promise<Float32Array[]> {
     const caches = items.map(({ sequence }) => sequence);
-    const ids = Int32Array.from(items, (item) => item.ids[0]);
+    const ids = new Int32Array(items.length);
+    items.forEach((item, i) => (ids[i] = item.ids[0]));
     const done = (all: Float32Array) => {
       settings.onProgress?.(items.length, items.length);
       return this.#split(all);
@@ -185,7 +186,7 @@ export class ModelDecoder {
 
   #split(logits: Float32Array): Float32Array[] {
     return Array.from({ length: logits.length / this.vocabSize }, (_, i) => {
-      return logits.slice(i * this.vocabSize, (i + 1) * this.vocabSize);
+      return logits.subarray(i * this.vocabSize, (i + 1) * this.vocabSize);
     });
   }
 

@@ -15,7 +15,7 @@ export interface RunRecord {
   readonly precision: string;
   /** Of lm_head, which is the embedding where the two are tied: "f16", "int8 g32". */
   readonly head: string;
-  /** "native avx2", "native scalar" or "typescript". */
+  /** "native" and the instruction set, as in "native avx2", or "typescript". */
   readonly kernels: string;
   readonly path: 'fused' | 'composed';
   /** How activations met packed weights. */

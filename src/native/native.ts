@@ -9,8 +9,17 @@ export const NATIVE_INTERFACE = 4;
 /** Bytes that one mapping may have: as the longest Buffer of Node.js 20. */
 export const LONGEST_MAPPING = 2 ** 32;
 
+/**
+ * Instruction sets that there are kernels for, of which a machine has some: `avx2` and `avx512vnni` are of x86-64,
+ * `neon` and `neon_dotprod` of 64-bit ARM, `scalar` runs anywhere.
+ */
+export type InstructionSet = 'avx512vnni' | 'avx2' | 'neon_dotprod' | 'neon' | 'scalar';
+
 /** Positions per page of a KV cache. */
 export const PAGE_POSITIONS = 64;
+
+/** Elements of a block of `weightSums`. */
+export const WEIGHT_BLOCK = 256;
 
 /**
  * How a KV cache holds its numbers: exactly, to 11 significant bits, or as 8-bit codes with a float32 scale for each
@@ -137,16 +146,22 @@ export interface NativeDecoder {
  */
 export interface NativeAddon {
   readonly interface: number;
-  info(): { isa: 'avx2' | 'scalar'; available: readonly ('avx2' | 'scalar')[]; threads: number; compiler: string };
+  /** `available`: what this machine can run, best first; `avx512vnni` only where `NIBBLELENS_ISA` asks for it. */
+  info(): { isa: InstructionSet; available: readonly InstructionSet[]; threads: number; compiler: string };
   /** 1 to 256; throws a RangeError otherwise. Process-wide. */
   setThreads(count: number): void;
   /** Chooses the instruction set, for tests; process-wide. */
-  setIsa(isa: 'avx2' | 'scalar'): void;
+  setIsa(isa: InstructionSet): void;
   /**
    * Bytes [offset, offset + length) of a file, 1 to `LONGEST_MAPPING`, mapped copy-on-write: writes stay private to the
    * process. Unmapped when collected. Throws an error with a `code`, as those of node:fs: ERANGE if they are not there.
    */
   mapFile(path: string, offset: number, length: number): ArrayBuffer;
+  /**
+   * `length` bytes of zeros, 1 to `LONGEST_MAPPING`, in large pages where the system gives them; memory is taken as it is
+   * first used, and freed when the buffer is collected. Throws a RangeError where there is none.
+   */
+  allocate(length: number): ArrayBuffer;
 
   /** y[r, n] = bias[n] + Σ_k x[r, k]·W[n, k]; dense weights are multiplied exactly in either mode. */
   matmul(x: Float32Array, rows: number, w: MatrixStorage, bias: Float32Array | null, mode: Mode, y: Float32Array): void;
@@ -188,6 +203,16 @@ export interface NativeAddon {
   swigluGradient(gate: Float32Array, up: Float32Array, dy: Float32Array, dgate: Float32Array, dup: Float32Array): void;
   add(a: Float32Array, b: Float32Array, y: Float32Array): void;
 
+  /** Whether none of x, at least one, is NaN or infinite. */
+  allFinite(x: Float32Array): boolean;
+  /** Indices of the largest of x, as many as there is room for (1 to x.length), in falling order; of equals the lower index first. */
+  largest(x: Float32Array, indices: Int32Array): void;
+  /**
+   * sums[b] = Σ e^((x_i − most)·scale) over block b of `WEIGHT_BLOCK`, in float64; most ≥ every x, −∞ weighs nothing. The
+   * same bits as in TypeScript: see `generation/sampler/scan.ts`.
+   */
+  weightSums(x: Float32Array, most: number, scale: number, sums: Float64Array): void;
+
   /** sums[i] = Σ_k words[i·block + k] modulo 2^32: reads memory once and does next to nothing else, to measure its bandwidth. */
   sumBlocks(words: Int32Array, block: number, sums: Int32Array): void;
 
@@ -224,12 +249,18 @@ function load(): NativeAddon | null {
   return null;
 }
 
-/** The addon, with a warning where it could make nothing of `NIBBLELENS_THREADS`. */
+/** The addon, with a warning where it could make nothing of `NIBBLELENS_THREADS` or `NIBBLELENS_ISA`. */
 function checked(addon: NativeAddon): NativeAddon {
-  const { isa, threads, compiler } = addon.info();
+  const { isa, available, threads, compiler } = addon.info();
   const asked = process.env.NIBBLELENS_THREADS;
   if (asked && !(/^\d+$/.test(asked) && Number(asked) >= 1 && Number(asked) <= 256)) {
     log('warn', `NIBBLELENS_THREADS: found ${asked}, expected 1 to 256; ${threads} are used`);
+  } else if (asked && Number(asked) > threads) {
+    log('warn', `NIBBLELENS_THREADS: found ${asked} on ${threads} cores; as many are used: more would wait for each other`);
+  }
+  const askedIsa = process.env.NIBBLELENS_ISA;
+  if (askedIsa && !available.some((name) => name === askedIsa)) {
+    log('warn', `NIBBLELENS_ISA: found ${askedIsa}, expected one that this machine has: ${available.join(', ')}; ${isa} is used`);
   }
   log('debug', `native addon: ${isa}, ${threads} threads, ${compiler}`);
   return addon;

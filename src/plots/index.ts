@@ -6,9 +6,12 @@ export { Figure, jupyterDisplay, PLOTLY_MIME, type FigureOptions, type FigureSpe
 export { plotGraph, type GraphInput, type GraphNodeLike } from './graph.js';
 export { plotHeads, type HeadsInput } from './heads.js';
 export { plotKlPerPosition, type PositionKlRow } from './kl-per-position.js';
+export { plotMeasurements, type MeasurementRow, type MeasurementsOptions } from './measurements.js';
 export { plotMemory, type MemoryBarRow } from './memory.js';
 export { plotQuantizationError } from './quantization-error.js';
+export { plotRoofline, type RooflineInput, type RooflineRow } from './roofline.js';
 export type { TableLike } from './rows.js';
 export { plotStepProbabilities, type StepProbabilityRow, type TokenProbability } from './step-probabilities.js';
 export { plotStepTimes, type StepTimeRow } from './step-times.js';
+export { plotTimeOverContext, type ContextTimeRow } from './time-over-context.js';
 export { plotWeightMatrix, type WeightMatrixInput } from './weight-matrix.js';

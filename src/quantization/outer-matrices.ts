@@ -4,6 +4,7 @@ import { f32ToF16 } from '../base/float16.js';
 import { dequantize } from '../matrix/dequantize.js';
 import type { DenseStorage, MatrixStorage } from '../matrix/storage.js';
 import type { LlamaWeights } from '../model/weights.js';
+import { weightHalves } from '../native/weight-memory.js';
 import { roundMatrix } from './quantize-matrix.js';
 
 /** How lm_head or the embedding is held: as its file has it, or rounded when it is loaded. */
@@ -49,7 +50,7 @@ async function heldAs(matrix: MatrixStorage, type: OuterType, name: string, brea
 
 async function toFloat16(matrix: MatrixStorage, breathe: Breathe): Promise<DenseStorage> {
   const { outFeatures, inFeatures } = matrix;
-  const values = new Uint16Array(outFeatures * inFeatures);
+  const values = weightHalves(outFeatures * inFeatures);
   const rowsAtOnce = Math.max(1, Math.floor(CHUNK / inFeatures));
   for (let from = 0; from < outFeatures; from += rowsAtOnce) {
     await breathe();

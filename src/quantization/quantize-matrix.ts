@@ -2,6 +2,7 @@ import type { Breathe } from '../base/event-loop.js';
 import { dequantize } from '../matrix/dequantize.js';
 import { packedRowBytes } from '../matrix/planes.js';
 import { groupsPerRow, type CodeBits, type MatrixStorage, type PackedStorage } from '../matrix/storage.js';
+import { weightBytes } from '../native/weight-memory.js';
 import { quantizeRtn } from './rtn.js';
 
 /** Weights quantised between two breaths. */
@@ -42,7 +43,7 @@ export async function roundMatrix(
   const { outFeatures, inFeatures } = matrix;
   const rowBytes = packedRowBytes(inFeatures, bits);
   const groups = groupsPerRow(inFeatures, groupSize);
-  const codes = new Uint8Array(outFeatures * rowBytes);
+  const codes = weightBytes(outFeatures * rowBytes);
   const scales = new Uint16Array(outFeatures * groups);
   const zeros = new Uint8Array(outFeatures * groups);
   const rowsAtOnce = Math.max(1, Math.floor(CHUNK / inFeatures));

@@ -17,8 +17,12 @@ test('compare prints a line for each model, or JSON, and refuses what it cannot 
     writeFileSync(text, 'a bad cab had a dad '.repeat(8));
     const said = await nibblelens(['compare', a, b, '--text', text, '--window', '16', '--windows', '3']);
     assert.equal(said.status, 0, said.stderr);
-    assert.match(said.stdout, /^model +precision .*\na +f32 +[\d.]+ +[\d.]+ +0\.00000 +100\.00 %\nb +bf16 /);
+    assert.match(said.stdout, /^model +precision +mode +cache .*\na +f32 +exact +f32 +[\d.]+ +[\d.]+ +0\.00000 +100\.00 %\nb +bf16 /);
     assert.match(said.stdout, /3 windows of 16 tokens/);
+
+    const modes = await nibblelens(['compare', a, '--modes', 'exact', 'fast', '--caches', 'f32', 'int8', '--text', text, '--window', '16']);
+    assert.equal(modes.status, 0, modes.stderr);
+    assert.match(modes.stdout, /exact +f32.*\na +f32 +exact +int8.*\na +f32 +fast +f32.*\na +f32 +fast +int8/);
 
     const json = await nibblelens(['compare', a, '--text', text, '--window', '16', '--json']);
     const { windows, windowLength, models } = JSON.parse(json.stdout);
@@ -27,6 +31,7 @@ test('compare prints a line for each model, or JSON, and refuses what it cannot 
     for (const [args, says] of [
       [['compare', a], /--text <file>' not specified/],
       [['compare', a, '--text', join(folder, 'none')], /none: no such file or folder/],
+      [['compare', a, '--text', text, '--modes', 'quick'], /'quick' is invalid. Allowed choices are exact, fast/],
       [['compare', a, '--text', text, '--window', '0'], /--window: found "0"/],
       [['compare', a, '--text', text, '--window', '5000'], /windows of the text: found/],
       [['compare', join(folder, 'none'), '--text', text], /none/],

@@ -6,28 +6,18 @@ import { probabilities, type Candidates } from '../../src/generation/sampler/can
 import { Sampler, type SamplerOptions } from '../../src/generation/sampler/chain.js';
 import { leading } from '../../src/generation/sampler/leading.js';
 import { logitBias } from '../../src/generation/sampler/logit-bias.js';
-import { minP } from '../../src/generation/sampler/min-p.js';
+import { minP, minPOfAll } from '../../src/generation/sampler/min-p.js';
 import { presenceFrequencyPenalty } from '../../src/generation/sampler/presence-frequency-penalty.js';
 import { freshSeed, seededRandom } from '../../src/generation/sampler/random.js';
 import { repetitionPenalty } from '../../src/generation/sampler/repetition-penalty.js';
 import { temperature } from '../../src/generation/sampler/temperature.js';
 import { TokenCounts } from '../../src/generation/sampler/token-counts.js';
 import { topK } from '../../src/generation/sampler/top-k.js';
-import { topP } from '../../src/generation/sampler/top-p.js';
+import { topP, topPOfAll } from '../../src/generation/sampler/top-p.js';
 import { typicalP } from '../../src/generation/sampler/typical-p.js';
-
-const PLAIN: SamplerOptions = {
-  temperature: 1,
-  topK: 0,
-  topP: 1,
-  minP: 0,
-  typicalP: 1,
-  repetitionPenalty: 1,
-  repetitionWindow: Infinity,
-  presencePenalty: 0,
-  frequencyPenalty: 0,
-  logitBias: new Map(),
-};
+import { native } from '../../src/native/native.js';
+import { runInProcess } from '../support/process.js';
+import { draws, likeLogits, PLAIN } from './draws.js';
 
 const of = (...logits: number[]): Candidates => ({
   ids: Int32Array.from(logits, (_, i) => i * 10),
@@ -40,19 +30,25 @@ describe('sampler steps', () => {
   test('repetition penalty divides positive logits and multiplies negative ones', () => {
     const logits = Float32Array.of(2, -2, 3, 0);
     const seen = new Map([[0, 5], [1, 1], [3, 1]]);
-    assert.deepEqual(floats(repetitionPenalty(logits, seen, 2)), [1, -4, 3, 0]);
-    assert.deepEqual(floats(logits), [2, -2, 3, 0]);
+    repetitionPenalty(logits, seen, 2);
+    assert.deepEqual(floats(logits), [1, -4, 3, 0]);
   });
 
   test('presence and frequency penalties', () => {
     const counts = new Map([[0, 2], [2, 1]]);
-    assert.deepEqual(floats(presenceFrequencyPenalty(Float32Array.of(5, 5, 5), counts, 0.5, 0.25)), [4, 5, 4.25]);
+    const logits = Float32Array.of(5, 5, 5);
+    presenceFrequencyPenalty(logits, counts, 0.5, 0.25);
+    assert.deepEqual(floats(logits), [4, 5, 4.25]);
   });
 
   test('logit bias adds, rules out, and forces', () => {
-    const logits = Float32Array.of(1, 2, 3);
-    assert.deepEqual(floats(logitBias(logits, new Map([[0, 0.5], [2, -Infinity]]))), [1.5, 2, -Infinity]);
-    assert.deepEqual(floats(logitBias(logits, new Map([[1, Infinity], [2, 4]]))), [-Infinity, 2, -Infinity]);
+    const biased = (bias: Map<number, number>): number[] => {
+      const logits = Float32Array.of(1, 2, 3);
+      logitBias(logits, bias);
+      return floats(logits);
+    };
+    assert.deepEqual(biased(new Map([[0, 0.5], [2, -Infinity]])), [1.5, 2, -Infinity]);
+    assert.deepEqual(biased(new Map([[1, Infinity], [2, 4]])), [-Infinity, 2, -Infinity]);
   });
 
   test('temperature scales differences from the best', () => {
@@ -61,8 +57,9 @@ describe('sampler steps', () => {
   });
 
   test('top-k, top-p, min-p and typical-p by hand', () => {
-    assert.deepEqual([...topK(of(1, 3, 2, 3), 2).ids], [10, 30]);
-    assert.deepEqual([...topK(of(3, 3, 3), 2).ids], [0, 10]);
+    assert.deepEqual([...topK(Float32Array.of(1, 3, 2, 3), 2).ids], [1, 3]);
+    assert.deepEqual([...topK(Float32Array.of(3, 3, 3), 2).ids], [0, 1]);
+    assert.deepEqual([...topK(Float32Array.of(3, -Infinity, 4), 3).ids], [0, 2]);
     const skewed = logOf(0.1, 0.5, 0.25, 0.15);
     assert.deepEqual([...topP(skewed, 0.45).ids], [10]);
     assert.deepEqual([...topP(skewed, 0.74).ids], [10, 20]);
@@ -187,7 +184,7 @@ describe('the chain', () => {
     };
     // pairs in which the other order would leave other tokens
     const pairs: [Partial<SamplerOptions>, Candidates, Candidates][] = [
-      [{ topK: 3, topP: 0.8 }, topP(topK(all, 3), 0.8), topK(topP(all, 0.8), 3)],
+      [{ topK: 3, topP: 0.8 }, topP(topK(all.logits, 3), 0.8), topP(all, 0.8)],
       [{ topP: 0.8, minP: 0.3 }, minP(topP(all, 0.8), 0.3), topP(minP(all, 0.3), 0.8)],
       [{ topP: 0.8, typicalP: 0.85 }, typicalP(topP(all, 0.8), 0.85), topP(typicalP(all, 0.85), 0.8)],
       [{ minP: 0.35, typicalP: 0.8 }, typicalP(minP(all, 0.35), 0.8), minP(typicalP(all, 0.8), 0.35)],
@@ -217,6 +214,45 @@ describe('the chain', () => {
     }
     const huge = new Sampler({ ...PLAIN, logitBias: new Map([[0, 1e300]]) }, 1, []);
     assert.throws(() => huge.next(Float32Array.of(1, 2)), OptionError);
+  });
+
+  test('filters of the whole vocabulary leave what those of candidates do', () => {
+    for (const [size, value] of [[50, 1], [3000, 0.7], [3000, 3], [3000, 0.05]] as const) {
+      const logits = likeLogits(size, size);
+      const all = temperature({ ids: Int32Array.from(logits, (_, id) => id), logits }, value);
+      const sorted = ({ ids }: Candidates): number[] => [...ids].sort((a, b) => a - b);
+      for (const share of [0.01, 0.5, 0.95, 0.9999]) {
+        assert.deepEqual(sorted(topPOfAll(logits, share, value)), sorted(topP(all, share)), `top-p ${share}`);
+        assert.deepEqual(sorted(minPOfAll(logits, share, value)), sorted(minP(all, share)), `min-p ${share}`);
+      }
+    }
+  });
+
+  test('draws at extreme temperatures are those of their limits', () => {
+    const logits = likeLogits(3000, 5);
+    const best = logits.indexOf(Math.max(...logits));
+    for (const filters of [{}, { topP: 0.9 }, { topK: 5 }, { minP: 0.1 }]) {
+      const cold = new Sampler({ ...PLAIN, ...filters, temperature: 1e-310 }, 1, []);
+      assert.ok([0, 1, 2].every(() => cold.next(logits) === best), JSON.stringify(filters));
+      const hot = new Sampler({ ...PLAIN, ...filters, temperature: 1e300 }, 1, []);
+      assert.notEqual(hot.next(logits), hot.next(logits), JSON.stringify(filters));
+    }
+  });
+
+  test('the same seed draws the same with and without the addon, on 1 and 2 threads', { skip: native() === null }, async () => {
+    const code = `import { draws } from './tests/generation/draws.ts'; console.log(JSON.stringify(draws(5003, 6)));`;
+    const { stdout } = await runInProcess(code, { NIBBLELENS_NATIVE: 'off', NIBBLELENS_LOG: 'error' });
+    const expected: unknown = JSON.parse(stdout);
+    const addon = native();
+    const { threads = 1 } = addon?.info() ?? {};
+    try {
+      for (const count of [1, 2]) {
+        addon?.setThreads(count);
+        assert.deepEqual(draws(5003, 6), expected, `${count} threads`);
+      }
+    } finally {
+      addon?.setThreads(threads);
+    }
   });
 
   test('a vocabulary of 128,000 takes milliseconds', () => {

@@ -4,12 +4,28 @@ export interface Candidates {
   readonly logits: Float32Array;
 }
 
-/** All tokens that are not ruled out by a logit of −∞. */
-export function allCandidates(logits: Float32Array): Candidates {
-  const ids = new Int32Array(logits.length);
-  for (let id = 0; id < ids.length; id++) ids[id] = id;
-  const all = { ids, logits };
-  return logits.includes(-Infinity) ? pick(all, ids.filter((id) => logits[id] !== -Infinity)) : all;
+/** Tokens of a vocabulary, but for those that are ruled out by a logit of −∞. */
+export function among(logits: Float32Array, ids: Int32Array): Candidates {
+  const left = { ids: new Int32Array(ids.length), logits: new Float32Array(ids.length) };
+  let count = 0;
+  for (let i = 0; i < ids.length; i++) {
+    const logit = logits[ids[i] as number] as number;
+    if (logit === -Infinity) continue;
+    left.ids[count] = ids[i] as number;
+    left.logits[count++] = logit;
+  }
+  return { ids: left.ids.subarray(0, count), logits: left.logits.subarray(0, count) };
+}
+
+/** All tokens that are not ruled out. */
+export const allCandidates = (logits: Float32Array): Candidates => among(logits, atLeast(logits, -Infinity));
+
+/** Places of the logits that are at least so large, in rising order. */
+export function atLeast(logits: Float32Array, least: number): Int32Array {
+  const places = new Int32Array(logits.length);
+  let count = 0;
+  for (let i = 0; i < logits.length; i++) if ((logits[i] as number) >= least) places[count++] = i;
+  return places.slice(0, count);
 }
 
 /** The candidates at the given places. */

@@ -1,15 +1,16 @@
 import { OptionError } from '../../base/errors.js';
 import { allCandidates, type Candidates } from './candidates.js';
 import { logitBias } from './logit-bias.js';
-import { minP } from './min-p.js';
+import { minP, minPOfAll } from './min-p.js';
 import { presenceFrequencyPenalty } from './presence-frequency-penalty.js';
-import { seededRandom } from './random.js';
+import { seededRandom, type Random } from './random.js';
 import { repetitionPenalty } from './repetition-penalty.js';
-import { greedy, sample } from './sample.js';
+import { greedy, sample, sampleAll } from './sample.js';
+import { allFinite } from './scan.js';
 import { temperature } from './temperature.js';
 import { TokenCounts } from './token-counts.js';
 import { topK } from './top-k.js';
-import { topP } from './top-p.js';
+import { topP, topPOfAll } from './top-p.js';
 import { typicalP } from './typical-p.js';
 
 /** What decides which token comes next. */
@@ -26,7 +27,8 @@ export interface SamplerOptions {
   readonly logitBias: ReadonlyMap<number, number>;
 }
 
-type LogitStep = (logits: Float32Array) => Float32Array;
+/** Changes logits in place. */
+type LogitStep = (logits: Float32Array) => void;
 type CandidateStep = (candidates: Candidates) => Candidates;
 
 /**
@@ -36,8 +38,9 @@ type CandidateStep = (candidates: Candidates) => Candidates;
 export class Sampler {
   readonly #greedy: boolean;
   readonly #onLogits: readonly LogitStep[];
-  readonly #onCandidates: readonly CandidateStep[];
-  readonly #random: () => number;
+  readonly #draw: (logits: Float32Array) => number;
+  /** Logits with penalties and bias, where there are any: one array for all tokens. */
+  #adjusted = new Float32Array(0);
   /** Of the prompt and what was generated. */
   readonly #all: TokenCounts;
   /** Of what was generated. */
@@ -49,24 +52,25 @@ export class Sampler {
     this.#generated = new TokenCounts(counts ? options.repetitionWindow : 0);
     for (const id of promptIds) this.#all.add(id);
     this.#greedy = options.temperature === 0;
-    this.#random = seededRandom(seed);
     this.#onLogits = this.#logitSteps(options);
-    this.#onCandidates = candidateSteps(options);
+    this.#draw = drawBy(options, seededRandom(seed));
   }
 
   /** The next token's id by the logits [vocabSize] after the last one; it is remembered for the penalties. */
   next(logits: Float32Array): number {
-    const adjusted = this.#onLogits.reduce((values, step) => step(values), logits);
-    if (adjusted !== logits) checkAdjusted(adjusted);
+    const adjusted = this.#onLogits.length === 0 ? logits : this.#adjust(logits);
     const id = this.#greedy ? greedy(adjusted) : this.#draw(adjusted);
     this.#all.add(id);
     this.#generated.add(id);
     return id;
   }
 
-  #draw(logits: Float32Array): number {
-    const candidates = this.#onCandidates.reduce((left, step) => step(left), allCandidates(logits));
-    return sample(candidates, this.#random);
+  #adjust(logits: Float32Array): Float32Array {
+    if (this.#adjusted.length !== logits.length) this.#adjusted = new Float32Array(logits.length);
+    this.#adjusted.set(logits);
+    for (const step of this.#onLogits) step(this.#adjusted);
+    if (!allFinite(this.#adjusted)) checkAdjusted(this.#adjusted);
+    return this.#adjusted;
   }
 
   #logitSteps(options: SamplerOptions): LogitStep[] {
@@ -98,12 +102,22 @@ function checkAdjusted(logits: Float32Array): void {
   throw new OptionError({ thing: 'penalties and bias', found: 'every token ruled out', expected: 'one that is left' });
 }
 
-function candidateSteps(options: SamplerOptions): CandidateStep[] {
-  const steps: CandidateStep[] = [];
-  if (options.temperature !== 1) steps.push((left) => temperature(left, options.temperature));
-  if (options.topK > 0) steps.push((left) => topK(left, options.topK));
-  if (options.topP < 1) steps.push((left) => topP(left, options.topP));
-  if (options.minP > 0) steps.push((left) => minP(left, options.minP));
-  if (options.typicalP < 1) steps.push((left) => typicalP(left, options.typicalP));
-  return steps;
+/**
+ * How one token is drawn. The first filter leaves few candidates of the whole vocabulary, before the temperature divides
+ * their logits alone: dividing all changes neither their order nor what top-k, top-p at that temperature, or min-p leave.
+ */
+function drawBy(options: SamplerOptions, random: Random): (logits: Float32Array) => number {
+  const { temperature: value, topK: k, topP: mass, minP: ratio, typicalP: typical } = options;
+  if (k === 0 && mass === 1 && ratio === 0 && typical === 1) return (logits) => sampleAll(logits, value, random);
+  const first = (logits: Float32Array): Candidates => {
+    if (k > 0) return topK(logits, k);
+    if (mass < 1) return topPOfAll(logits, mass, value);
+    return ratio > 0 ? minPOfAll(logits, ratio, value) : allCandidates(logits);
+  };
+  const rest: CandidateStep[] = [];
+  if (value !== 1) rest.push((left) => temperature(left, value));
+  if (k > 0 && mass < 1) rest.push((left) => topP(left, mass));
+  if ((k > 0 || mass < 1) && ratio > 0) rest.push((left) => minP(left, ratio));
+  if (typical < 1) rest.push((left) => typicalP(left, typical));
+  return (logits) => sample(rest.reduce((left, step) => step(left), first(logits)), random);
 }

@@ -7,8 +7,6 @@ export function presenceFrequencyPenalty(
   counts: ReadonlyMap<number, number>,
   presence: number,
   frequency: number,
-): Float32Array {
-  const result = logits.slice();
-  for (const [id, count] of counts) result[id] = (result[id] as number) - count * frequency - presence;
-  return result;
+): void {
+  for (const [id, count] of counts) logits[id] = (logits[id] as number) - count * frequency - presence;
 }

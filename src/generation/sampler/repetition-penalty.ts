@@ -6,11 +6,9 @@ export function repetitionPenalty(
   logits: Float32Array,
   occurred: ReadonlyMap<number, number>,
   penalty: number,
-): Float32Array {
-  const result = logits.slice();
+): void {
   for (const id of occurred.keys()) {
-    const logit = result[id] as number;
-    result[id] = logit > 0 ? logit / penalty : logit * penalty;
+    const logit = logits[id] as number;
+    logits[id] = logit > 0 ? logit / penalty : logit * penalty;
   }
-  return result;
 }

@@ -1,8 +1,10 @@
-import { negated, pick, type Candidates } from './candidates.js';
-import { leading } from './leading.js';
+import { allCandidates, among, type Candidates } from './candidates.js';
+import { largest } from './scan.js';
 
-/** Top-k (Fan, Lewis and Dauphin 2018): the k likeliest tokens; lower ids first among equals. */
-export function topK(candidates: Candidates, k: number): Candidates {
-  if (k >= candidates.ids.length) return candidates;
-  return pick(candidates, leading(negated(candidates.logits), null, k));
+/**
+ * Top-k (Fan, Lewis and Dauphin 2018): the k likeliest of all tokens; lower ids first among equals. No
+ * temperature changes their order.
+ */
+export function topK(logits: Float32Array, k: number): Candidates {
+  return k < logits.length ? among(logits, largest(logits, k)) : allCandidates(logits);
 }

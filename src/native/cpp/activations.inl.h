@@ -8,7 +8,7 @@
 
 #include <cmath>
 
-#include "elementwise.inl.h"
+#include "loops.inl.h"
 #include "storage.h"
 
 namespace nibblelens::NIBBLELENS_ISA {
@@ -35,6 +35,8 @@ struct PreparedRow {
   int16_t* words;
   /** [stretches, 4, 8] sums of the integers in each lane of a run; exact: [stretches, 4, high and low, 8]. */
   int32_t* sums;
+  /** 8·sums: what the middle zero point takes from products with 4-bit codes. */
+  int32_t* eights;
   /** [stretches, 8], in the order that `spread` wants. */
   float* scales;
   Remainder* remainders;
@@ -54,16 +56,17 @@ class PreparedRows {
   }
 
   size_t stretches() const { return stretches_; }
-  size_t floatsPerRow() const { return valueFloats_ + sumFloats_ + scaleFloats_ + remainderFloats_; }
+  size_t floatsPerRow() const { return valueFloats_ + 2 * sumFloats_ + scaleFloats_ + remainderFloats_; }
 
   /** `row` must have been prepared before its remainders are counted. */
   PreparedRow at(float* buffer, size_t row) const {
     float* const values = buffer + row * floatsPerRow();
     float* const sums = values + valueFloats_;
-    float* const scales = sums + sumFloats_;
+    float* const eights = sums + sumFloats_;
+    float* const scales = eights + sumFloats_;
     float* const rest = scales + scaleFloats_;
     PreparedRow found{reinterpret_cast<int8_t*>(values), reinterpret_cast<int16_t*>(values),
-                      reinterpret_cast<int32_t*>(sums), scales, nullptr, 0};
+                      reinterpret_cast<int32_t*>(sums), reinterpret_cast<int32_t*>(eights), scales, nullptr, 0};
     if (mode_ == Mode::exact) {
       uint32_t count;
       std::memcpy(&count, rest, sizeof count);
@@ -141,6 +144,7 @@ class PreparedRows {
       int32_t sum = 0;
       for (const int32_t value : lane) sum += value;
       to.sums[run * kLanes + i] = sum;
+      to.eights[run * kLanes + i] = 8 * sum;
     }
   }
 
@@ -174,7 +178,9 @@ class PreparedRows {
       high[i] = loadInts(highs);
       low[i] = loadInts(lows);
       to.sums[2 * run * kLanes + i] = highSum;
+      to.eights[2 * run * kLanes + i] = 8 * highSum;
       to.sums[(2 * run + 1) * kLanes + i] = lowSum;
+      to.eights[(2 * run + 1) * kLanes + i] = 8 * lowSum;
     }
     storeRunWords(high, to.words + 2 * run * kRun);
     storeRunWords(low, to.words + (2 * run + 1) * kRun);

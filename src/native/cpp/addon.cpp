@@ -107,17 +107,8 @@ void setIsa(Info call) {
   throw error;
 }
 
-Napi::Value mapFileFunction(Info call) {
-  const Napi::Env env = call.Env();
-  const Reader read(env, "mapFile");
-  const std::string path = read.text(call[0], "path");
-  if (path.find('\0') != std::string::npos) read.typeError("path", "a string with a NUL", "a path");
-  const size_t offset = read.size(call[1], "offset");
-  const size_t length = read.size(call[2], "length", 1);
-  // Beyond it, creating the buffer fails in a way that leaves unclear who releases the mapping.
-  if (length > kLongestMapping) read.rangeError("length", std::to_string(length), "at most 2^32");
-  const Mapping mapping = mapFile(path, offset, length);
-  if (mapping.error != 0) throwFileError(env, mapping, path);
+/** A buffer that releases the mapping when it is collected. */
+Napi::Value bufferOf(Napi::Env env, const Mapping& mapping, size_t length) {
   auto held = std::make_unique<Mapping>(mapping);
   try {
     const Napi::ArrayBuffer buffer = Napi::ArrayBuffer::New(
@@ -135,6 +126,33 @@ Napi::Value mapFileFunction(Info call) {
   }
 }
 
+/** Beyond the longest, creating the buffer fails in a way that leaves unclear who releases the mapping. */
+size_t mappingLength(const Reader& read, const Napi::Value& value) {
+  const size_t length = read.size(value, "length", 1);
+  if (length > kLongestMapping) read.rangeError("length", std::to_string(length), "at most 2^32");
+  return length;
+}
+
+Napi::Value mapFileFunction(Info call) {
+  const Napi::Env env = call.Env();
+  const Reader read(env, "mapFile");
+  const std::string path = read.text(call[0], "path");
+  if (path.find('\0') != std::string::npos) read.typeError("path", "a string with a NUL", "a path");
+  const size_t offset = read.size(call[1], "offset");
+  const size_t length = mappingLength(read, call[2]);
+  const Mapping mapping = mapFile(path, offset, length);
+  if (mapping.error != 0) throwFileError(env, mapping, path);
+  return bufferOf(env, mapping, length);
+}
+
+Napi::Value allocate(Info call) {
+  const Napi::Env env = call.Env();
+  const size_t length = mappingLength(Reader(env, "allocate"), call[0]);
+  const Mapping mapping = allocatePages(length);
+  if (mapping.error != 0) throw Napi::RangeError::New(env, kNoMemory);
+  return bufferOf(env, mapping, length);
+}
+
 Napi::Value createDecoder(Info call) {
   return call.Env().GetInstanceData<Environment>()->decoderClass.New({call[0]});
 }
@@ -148,11 +166,13 @@ Napi::Object initialise(Napi::Env env, Napi::Object exports) {
   exports.Set("setThreads", Napi::Function::New(env, setThreads, "setThreads"));
   exports.Set("setIsa", Napi::Function::New(env, setIsa, "setIsa"));
   exports.Set("mapFile", Napi::Function::New(env, mapFileFunction, "mapFile"));
+  exports.Set("allocate", Napi::Function::New(env, allocate, "allocate"));
   exports.Set("createDecoder", Napi::Function::New(env, createDecoder, "createDecoder"));
   exportMatrixFunctions(env, exports);
   exportRowFunctions(env, exports);
   exportAttentionFunctions(env, exports);
   exportMemoryFunctions(env, exports);
+  exportSamplingFunctions(env, exports);
   return exports;
 }
 

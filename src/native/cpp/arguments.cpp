@@ -106,6 +106,10 @@ Array<int32_t> Reader::ints(const Napi::Value& value, const std::string& what) c
   return typed<int32_t>(value, what, napi_int32_array, "an Int32Array");
 }
 
+Array<double> Reader::doubles(const Napi::Value& value, const std::string& what) const {
+  return typed<double>(value, what, napi_float64_array, "a Float64Array");
+}
+
 std::vector<int32_t> Reader::indices(const Napi::Value& value, const std::string& what, size_t bound) const {
   const Array<int32_t> array = ints(value, what);
   std::vector<int32_t> copy(array.data, array.data + array.length);

@@ -52,6 +52,7 @@ class Reader {
   /** Null for null; otherwise `length` floats. */
   const float* floatsOrNull(const Napi::Value& value, const std::string& what, size_t length) const;
   Array<int32_t> ints(const Napi::Value& value, const std::string& what) const;
+  Array<double> doubles(const Napi::Value& value, const std::string& what) const;
   /** A copy of an Int32Array whose every element is from 0 to below `bound`: nobody changes it once it is checked. */
   std::vector<int32_t> indices(const Napi::Value& value, const std::string& what, size_t bound) const;
   /** A whole number from `least` to 2^53 − 1. */

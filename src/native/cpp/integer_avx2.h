@@ -1,5 +1,6 @@
 // Codes and activations as integers in AVX2 registers. `integer_scalar.h` declares the same names, and says by its
-// loops what each does.
+// loops what each does. Where the compiler may use VNNI, its instructions multiply and sum: they leave 32 bits, so that
+// no product has to fit 16.
 //
 // Inputs are taken in runs of 64, the 32 even ones apart from the 32 odd ones, as compute layout 2 has the codes: so no
 // shuffle stands between a row of codes and its products. Products of a run fall into eight int32 lanes, lane i the sum
@@ -8,7 +9,7 @@
 
 #include "lanes_avx2.h"
 
-namespace nibblelens::avx2 {
+namespace nibblelens::NIBBLELENS_ISA {
 
 using IntLanes = __m256i;
 
@@ -81,6 +82,19 @@ static inline void storeCodeBytes(const Codes& codes, uint8_t* to) {
   _mm256_storeu_si256(reinterpret_cast<__m256i*>(to) + 1, codes.odd);
 }
 
+#ifdef __AVX512VNNI__
+/** What `dotBytes` takes from each code. */
+template <int>
+constexpr int kByteBase = 0;
+
+/** Σ (q − kByteBase)·x of each lane's inputs; x are 64 bytes, even inputs first, from -127 to 127. */
+template <int>
+static inline IntLanes dotBytes(const Codes& codes, const int8_t* x) {
+  const __m256i even = loadBytes<false>(reinterpret_cast<const uint8_t*>(x));
+  const __m256i odd = loadBytes<false>(reinterpret_cast<const uint8_t*>(x) + 32);
+  return _mm256_dpbusd_epi32(_mm256_dpbusd_epi32(_mm256_setzero_si256(), codes.even, even), codes.odd, odd);
+}
+#else
 /** What `dotBytes` takes from each code, so that products of bytes fit. */
 template <int bits>
 constexpr int kByteBase = bits == 8 ? 128 : 0;
@@ -106,6 +120,7 @@ static inline IntLanes dotBytes(const Codes& codes, const int8_t* x) {
     return _mm256_madd_epi16(pairs, ones);
   }
 }
+#endif
 
 /** Codes as words: the even ones' even and odd bytes, then the odd ones'. */
 struct CodeWords {
@@ -118,12 +133,31 @@ static inline CodeWords wordsOf(const Codes& codes) {
            _mm256_srli_epi16(codes.odd, 8)}};
 }
 
+template <int bits, int run, bool half>
+static inline CodeWords loadCodeWords(const uint8_t* low, const uint8_t* high) {
+  if constexpr (bits == 4) {
+    const __m256i nibble = _mm256_set1_epi16(15);
+    const __m256i words = loadBytes<half>(low + run * 32);
+    return {{_mm256_and_si256(words, nibble), _mm256_and_si256(_mm256_srli_epi16(words, 8), nibble),
+             _mm256_and_si256(_mm256_srli_epi16(words, 4), nibble), _mm256_srli_epi16(words, 12)}};
+  } else {
+    return wordsOf(loadCodes<bits, run, half>(low, high));
+  }
+}
+
 /** Σ q·x of each lane's inputs; x are 64 words in the order of `wordsOf`. */
 static inline IntLanes dotWords(const CodeWords& codes, const int16_t* x) {
-  const auto product = [&](size_t i) {
-    return _mm256_madd_epi16(codes.words[i], _mm256_loadu_si256(reinterpret_cast<const __m256i*>(x + 16 * i)));
+  const auto inputs = [&](size_t i) { return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(x + 16 * i)); };
+#ifdef __AVX512VNNI__
+  // in two sums: each instruction waits for the one before
+  const auto twoParts = [&](size_t i) {
+    return _mm256_dpwssd_epi32(_mm256_madd_epi16(codes.words[i], inputs(i)), codes.words[i + 1], inputs(i + 1));
   };
+  return _mm256_add_epi32(twoParts(0), twoParts(2));
+#else
+  const auto product = [&](size_t i) { return _mm256_madd_epi16(codes.words[i], inputs(i)); };
   return _mm256_add_epi32(_mm256_add_epi32(product(0), product(1)), _mm256_add_epi32(product(2), product(3)));
+#endif
 }
 
 static inline IntLanes loadInts(const int32_t* p) { return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)); }
@@ -216,21 +250,38 @@ static inline void storeRunWords(const IntLanes ints[8], int16_t* to) {
   _mm256_storeu_si256(out + 3, _mm256_unpackhi_epi64(high01, high23)); // 4j + 3
 }
 
+/** Rows whose `QuadSums`, two lane rows, registers have room for. */
+constexpr size_t kQuadRows = 4;
 /** Sums of products of four inputs, for eight outputs. */
 using QuadSums = __m256i;
-/** Quads that a `QuadSums` can take before it is widened, codes as large as `bits` says. */
-template <int bits>
-constexpr size_t kQuads = bits <= 4 ? 8 : bits == 5 ? 4 : 2;
 static inline QuadSums zeroQuads() { return _mm256_setzero_si256(); }
 /** Four codes of each of eight outputs. */
 using QuadCodes = __m256i;
 static inline QuadCodes loadQuads(const uint8_t* p) { return loadBytes<false>(p); }
-/** sums + Σ over four inputs of codes[output][input]·x[input]; codes of eight outputs, x of one row. */
-static inline QuadSums addQuad(QuadSums sums, QuadCodes codes, const int8_t* x) {
+/** x of four inputs, in each lane. */
+static inline __m256i fourInputs(const int8_t* x) {
   int32_t four;
   std::memcpy(&four, x, sizeof four);
-  return _mm256_add_epi16(sums, _mm256_maddubs_epi16(codes, _mm256_set1_epi32(four)));
+  return _mm256_set1_epi32(four);
+}
+#ifdef __AVX512VNNI__
+/** Quads that a `QuadSums` can take before it is widened, codes as large as `bits` says. */
+template <int>
+constexpr size_t kQuads = 8;
+/** sums + Σ over four inputs of codes[output][input]·x[input]; codes of eight outputs, x of one row. */
+static inline QuadSums addQuad(QuadSums sums, QuadCodes codes, const int8_t* x) {
+  return _mm256_dpbusd_epi32(sums, codes, fourInputs(x));
+}
+static inline IntLanes widen(QuadSums sums) { return sums; }
+#else
+/** Quads that a `QuadSums` can take before it is widened, codes as large as `bits` says. */
+template <int bits>
+constexpr size_t kQuads = bits <= 4 ? 8 : bits == 5 ? 4 : 2;
+/** sums + Σ over four inputs of codes[output][input]·x[input]; codes of eight outputs, x of one row. */
+static inline QuadSums addQuad(QuadSums sums, QuadCodes codes, const int8_t* x) {
+  return _mm256_add_epi16(sums, _mm256_maddubs_epi16(codes, fourInputs(x)));
 }
 static inline IntLanes widen(QuadSums sums) { return _mm256_madd_epi16(sums, _mm256_set1_epi16(1)); }
+#endif
 
-}  // namespace nibblelens::avx2
+}  // namespace nibblelens::NIBBLELENS_ISA

@@ -1,12 +1,12 @@
-// Codes and activations as integers in plain C++. `integer_avx2.h` declares the same names; its head tells of runs,
-// stretches and lanes.
+// Codes and activations as integers in plain C++. `integer_avx2.h` and `integer_neon.h` declare the same names; the
+// former's head tells of runs, stretches and lanes.
 #pragma once
 
 #include <cmath>
 
 #include "lanes_scalar.h"
 
-namespace nibblelens::scalar {
+namespace nibblelens::NIBBLELENS_ISA {
 
 /** The codes of a run, in bytes. */
 struct Codes {
@@ -87,6 +87,11 @@ static inline CodeWords wordsOf(const Codes& codes) {
     words.words[48 + j] = codes.odd[2 * j + 1];
   }
   return words;
+}
+
+template <int bits, int run, bool half>
+static inline CodeWords loadCodeWords(const uint8_t* low, const uint8_t* high) {
+  return wordsOf(loadCodes<bits, run, half>(low, high));
 }
 
 /** Σ q·x of each lane's inputs; x are 64 words in the order of `wordsOf`. */
@@ -172,6 +177,8 @@ static inline void storeRunWords(const IntLanes ints[8], int16_t* to) {
   for (size_t k = 0; k < 64; k++) to[kPart[k % 4] * 16 + k / 4] = static_cast<int16_t>(ints[k / 8][k % 8]);
 }
 
+/** Rows whose sums are made at once. */
+constexpr size_t kQuadRows = 4;
 /** Sums of products of four inputs, for eight outputs. */
 using QuadSums = IntLanes;
 /** Quads that a `QuadSums` can take before it is widened, codes as large as `bits` says. */
@@ -198,4 +205,4 @@ static inline QuadSums addQuad(QuadSums sums, const QuadCodes& codes, const int8
 }
 static inline IntLanes widen(QuadSums sums) { return sums; }
 
-}  // namespace nibblelens::scalar
+}  // namespace nibblelens::NIBBLELENS_ISA

@@ -22,6 +22,10 @@ static inline size_t attentionWorkspace(const AttentionSizes& sizes, size_t keys
   return sizes.batch * sizes.heads * (attentionStride(keys) + attentionChunks(keys) * sizes.dHead);
 }
 
+/** Elements of a block of `weightSums`. */
+constexpr size_t kWeightBlock = 256;
+static inline size_t weightBlocks(size_t count) { return (count + kWeightBlock - 1) / kWeightBlock; }
+
 struct Kernels {
   const char* name;
 
@@ -68,11 +72,21 @@ struct Kernels {
   void (*add)(const float* a, const float* b, size_t count, float* y);
   /** y = e^x, within 2 units in the last place. */
   void (*exponential)(const float* x, size_t count, float* y);
+
+  /** Whether no x is NaN or infinite. */
+  bool (*allFinite)(const float* x, size_t count);
+  /** Indices of the k largest, 1 ≤ k ≤ count, in falling order; of equals the lower index first. */
+  void (*largest)(const float* x, size_t count, size_t k, int32_t* indices);
+  /** sums[b] = Σ e^((x_i − most)·scale) over block b of kWeightBlock, in float64; most ≥ every x, −∞ weighs nothing. */
+  void (*weightSums)(const float* x, size_t count, float most, float scale, double* sums);
 };
 
-/** The kernels in use: those of the best instruction set that this machine has, unless `useKernels` chose others. */
+/**
+ * The kernels in use: those of the best instruction set that this machine has, unless `NIBBLELENS_ISA` named or
+ * `useKernels` chose others.
+ */
 const Kernels& kernels();
-/** All that this machine can run, best first. */
+/** All that this machine can run, best first; AVX-512's only where `NIBBLELENS_ISA` asks for them. */
 const std::vector<const Kernels*>& availableKernels();
 /** Chooses by name, process-wide; false where this machine has no such kernels. */
 bool useKernels(const std::string& name);

@@ -8,6 +8,7 @@
 #include "matmul_gradient.inl.h"
 #include "norm.inl.h"
 #include "rope.inl.h"
+#include "sampling.inl.h"
 #include "softmax.inl.h"
 
 #define NIBBLELENS_STRING(text) NIBBLELENS_STRING_OF(text)
@@ -38,6 +39,9 @@ const Kernels kernelTable = {
     swigluGradient,
     add,
     exponential,
+    allFinite,
+    largest,
+    weightSums,
 };
 
 }  // namespace nibblelens::NIBBLELENS_ISA

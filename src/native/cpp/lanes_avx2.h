@@ -7,7 +7,7 @@
 #include <cstdint>
 #include <cstring>
 
-namespace nibblelens::avx2 {
+namespace nibblelens::NIBBLELENS_ISA {
 
 using Lanes = __m256;
 constexpr size_t kLanes = 8;
@@ -20,6 +20,9 @@ static inline Lanes zeroLanes() { return _mm256_setzero_ps(); }
 static inline Lanes splat(float value) { return _mm256_set1_ps(value); }
 static inline Lanes load(const float* p) { return _mm256_loadu_ps(p); }
 static inline void store(float* p, Lanes a) { _mm256_storeu_ps(p, a); }
+
+/** Asks for the cache line at p, which need not be readable. */
+static inline void prefetch(const void* p) { _mm_prefetch(static_cast<const char*>(p), _MM_HINT_T0); }
 
 /** All bits set in the first `count` lanes. */
 static inline __m256i firstLanes(size_t count) {
@@ -93,4 +96,4 @@ static inline void transpose(Lanes a[kLanes]) {
   }
 }
 
-}  // namespace nibblelens::avx2
+}  // namespace nibblelens::NIBBLELENS_ISA

@@ -1,5 +1,5 @@
 // Eight float lanes in plain C++ (GCC's and Clang's vector types), for any processor: the compiler makes of them what
-// the baseline instruction set has. `lanes_avx2.h` declares the same names.
+// the baseline instruction set has. `lanes_avx2.h` and `lanes_neon.h` declare the same names.
 #pragma once
 
 #include <cstddef>
@@ -8,7 +8,7 @@
 
 #include "float_formats.h"
 
-namespace nibblelens::scalar {
+namespace nibblelens::NIBBLELENS_ISA {
 
 typedef float Lanes __attribute__((vector_size(32)));
 typedef int32_t IntLanes __attribute__((vector_size(32)));
@@ -26,6 +26,9 @@ static inline Lanes load(const float* p) {
   return a;
 }
 static inline void store(float* p, Lanes a) { std::memcpy(p, &a, sizeof a); }
+
+/** Asks for the cache line at p, which need not be readable. */
+static inline void prefetch(const void* p) { __builtin_prefetch(p); }
 
 /** The first `count` floats, at most kLanes; the other lanes are 0. Memory beyond is not read. */
 static inline Lanes loadPartial(const float* p, size_t count) {
@@ -109,4 +112,4 @@ static inline void transpose(Lanes a[kLanes]) {
   }
 }
 
-}  // namespace nibblelens::scalar
+}  // namespace nibblelens::NIBBLELENS_ISA

@@ -46,6 +46,17 @@ Mapping mapFile(const std::string& path, uint64_t offset, size_t length) {
   return mapping;
 }
 
+Mapping allocatePages(size_t length) {
+  Mapping mapping;
+  mapping.data = mapping.base = std::calloc(length, 1);
+  mapping.held = length;
+  if (!mapping.base) {
+    mapping.error = ENOMEM;
+    mapping.failed = "calloc";
+  }
+  return mapping;
+}
+
 void releaseMapping(const Mapping& mapping) { std::free(mapping.base); }
 
 #else
@@ -89,6 +100,26 @@ Mapping mapFile(const std::string& path, uint64_t offset, size_t length) {
     }
   }
   close(file);
+  return mapping;
+}
+
+Mapping allocatePages(size_t length) {
+  Mapping mapping;
+  constexpr size_t kLargePage = size_t{1} << 21;
+  mapping.held = length + kLargePage;
+  mapping.base = mmap(nullptr, mapping.held, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | kNoReserve, -1, 0);
+  if (mapping.base == MAP_FAILED) {
+    mapping.base = nullptr;
+    mapping.error = errno;
+    mapping.failed = "mmap";
+    return mapping;
+  }
+  const size_t intoPage = reinterpret_cast<uintptr_t>(mapping.base) % kLargePage;
+  mapping.data = static_cast<char*>(mapping.base) + (intoPage == 0 ? 0 : kLargePage - intoPage);
+#ifdef MADV_HUGEPAGE
+  // Where large pages are switched off it fails, and small ones do.
+  madvise(mapping.data, length, MADV_HUGEPAGE);
+#endif
   return mapping;
 }
 

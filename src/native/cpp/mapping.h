@@ -1,4 +1,4 @@
-// Files mapped into memory.
+// Memory from the system: mapped files, and large pages.
 #pragma once
 
 #include <cstddef>
@@ -26,6 +26,11 @@ struct Mapping {
  * the process (SIGBUS): that is the system's doing.
  */
 Mapping mapFile(const std::string& path, uint64_t offset, size_t length);
+/**
+ * `length` bytes of zeros, in pages as large as the system has for the asking: a stream of weights crosses far fewer of
+ * them. Memory is taken as it is first used.
+ */
+Mapping allocatePages(size_t length);
 void releaseMapping(const Mapping& mapping);
 
 }  // namespace nibblelens

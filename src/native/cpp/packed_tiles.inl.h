@@ -10,7 +10,6 @@
 
 namespace nibblelens::NIBBLELENS_ISA {
 
-constexpr size_t kQuadRows = 4;
 constexpr size_t kParts = kStretch / kScaled;
 /** Bytes of a tile: [kParts, 8 quads, kTileLanes, kLanes outputs, 4 inputs]. */
 constexpr size_t kQuadTileBytes = kStretch * kTileOutputs;

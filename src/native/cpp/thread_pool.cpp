@@ -33,12 +33,14 @@ Scratch allocateScratch(size_t floats) {
 }
 
 int defaultThreadCount() {
+  const unsigned hardware = std::thread::hardware_concurrency();
   if (const char* given = std::getenv("NIBBLELENS_THREADS")) {
     char* end = nullptr;
     const long count = std::strtol(given, &end, 10);
-    if (end != given && *end == '\0' && count >= 1 && count <= kMaxThreads) return static_cast<int>(count);
+    if (end != given && *end == '\0' && count >= 1 && count <= kMaxThreads) {
+      return hardware == 0 || count < static_cast<long>(hardware) ? static_cast<int>(count) : static_cast<int>(hardware);
+    }
   }
-  const unsigned hardware = std::thread::hardware_concurrency();
   return hardware == 0 ? 1 : hardware > 8 ? 8 : static_cast<int>(hardware);
 }
 
@@ -89,10 +91,13 @@ class ThreadPool {
     wake_.notify_all();
     work(0);
     open_.store(false);
-    for (int turn = 0; inside_.load() != 0; turn++) {
-      if (turn < kSpinTurns) pauseThread();
-      else std::this_thread::yield();
-    }
+    for (int turn = 0; inside_.load() != 0 && turn < kSpinTurns; turn++) pauseThread();
+    if (inside_.load() == 0) return;
+    // A helper has been put off its core in the middle of its share: asleep, this thread leaves it its own.
+    std::unique_lock<std::mutex> guard(leave_);
+    callerSleeps_.store(true);
+    left_.wait(guard, [&] { return inside_.load() == 0; });
+    callerSleeps_.store(false);
   }
 
   void work(size_t slot) {
@@ -119,7 +124,10 @@ class ThreadPool {
       if (stopping_.load(std::memory_order_acquire)) return;
       inside_.fetch_add(1);
       if (open_.load()) work(slot);
-      inside_.fetch_sub(1);
+      if (inside_.fetch_sub(1) == 1 && callerSleeps_.load()) {
+        std::lock_guard<std::mutex> guard(leave_);
+        left_.notify_one();
+      }
     }
   }
 
@@ -171,6 +179,9 @@ class ThreadPool {
   std::atomic<bool> open_{false};
   std::atomic<int> inside_{0};
   std::atomic<bool> stopping_{false};
+  std::mutex leave_;
+  std::condition_variable left_;
+  std::atomic<bool> callerSleeps_{false};
   std::mutex sleep_;
   std::condition_variable wake_;
   std::atomic<uint64_t> epoch_{0};

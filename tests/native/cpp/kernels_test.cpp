@@ -63,7 +63,7 @@ void putCode(uint8_t* row, size_t bits, size_t in, size_t k, size_t code) {
 }
 
 void packedMatmul(const Sizes& sizes, Rule rule, bool half, Mode mode, Random& random) {
-  const auto [bits, out, in, groupSize, rows] = sizes;
+  const size_t bits = sizes.bits, out = sizes.out, in = sizes.in, groupSize = sizes.groupSize, rows = sizes.rows;
   const size_t groups = (in - 1) / groupSize + 1;
   PackedMatrix w;
   w.bits = bits;
@@ -478,11 +478,51 @@ void attention(size_t batch, size_t pos, CacheType type, size_t longest, size_t 
   }
 }
 
+void samplingKernels(size_t count, Random& random) {
+  const size_t shift = random.below(3);
+  Guarded<float> x(count, shift);
+  // few values, so that many are equal
+  for (size_t i = 0; i < count; i++) x[i] = static_cast<float>(random.below(count)) / 16.0f - 3.0f;
+  if (count > 2) x[random.below(count)] = -INFINITY;
+  std::vector<int32_t> order(count);
+  for (size_t i = 0; i < count; i++) order[i] = static_cast<int32_t>(i);
+  std::stable_sort(order.begin(), order.end(), [&](int32_t a, int32_t b) {
+    return x[static_cast<size_t>(a)] > x[static_cast<size_t>(b)];
+  });
+  for (const size_t k : {size_t{1}, 1 + random.below(count), count}) {
+    Guarded<int32_t> indices(k, shift);
+    table->largest(x.data(), count, k, indices.data());
+    check(std::equal(indices.data(), indices.data() + k, order.begin()), at("largest", {count, k}));
+  }
+
+  const float most = x[static_cast<size_t>(order[0])];
+  Guarded<double> sums(weightBlocks(count), shift);
+  table->weightSums(x.data(), count, most, 0.7f, sums.data());
+  for (size_t b = 0; b < sums.size(); b++) {
+    double expected = 0;
+    for (size_t i = b * kWeightBlock; i < std::min((b + 1) * kWeightBlock, count); i++) {
+      expected += std::exp((static_cast<double>(x[i]) - most) * static_cast<double>(0.7f));
+    }
+    check(near(sums[b], expected, 1e-13 * expected), at("weightSums", {count, b}));
+  }
+  table->weightSums(x.data(), count, most, 3e38f, sums.data());
+  check(sums[static_cast<size_t>(order[0]) / kWeightBlock] >= 1, at("weightSums of a large scale", {count}));
+
+  for (const float odd : {0.0f, -INFINITY, INFINITY, NAN}) {
+    fill(x, random);
+    check(table->allFinite(x.data(), count), at("allFinite", {count}));
+    x[random.below(count)] = odd;
+    check(table->allFinite(x.data(), count) == (odd == 0), at("allFinite of what is not", {count}));
+  }
+}
+
 }  // namespace
 
 int main() {
+  std::string names;
   for (const Kernels* tableNow : availableKernels()) {
     table = tableNow;
+    names += std::string(" ") + table->name;
     useKernels(table->name);
     Random random(7);
     for (const size_t in : std::initializer_list<size_t>{1, 2, 7, 8, 9, 31, 32, 33, 63, 64, 65, 96, 129, 257, 300}) {
@@ -502,6 +542,7 @@ int main() {
       elementKernels((1 + random.below(5)) * in, random);
       normKernels(1 + random.below(5), in, random);
       softmaxKernels(1 + random.below(5), in, random);
+      samplingKernels((1 + random.below(5)) * in, random);
       rope(1 + random.below(5), 1 + random.below(3), in, random);
     }
     for (const size_t bits : std::initializer_list<size_t>{2, 3, 4, 5, 6, 8}) {
@@ -534,6 +575,6 @@ int main() {
     }
   }
   setThreadCount(1);
-  std::printf("kernels: %d checks, %d failed\n", checks, failures);
+  std::printf("kernels of%s: %d checks, %d failed\n", names.c_str(), checks, failures);
   return failures == 0 ? 0 : 1;
 }

@@ -1,0 +1,129 @@
+import { figureOf, type Figure, type FigureOptions } from './figure.js';
+import { inWords, logTicks, rounded } from './numbers.js';
+import { numberIn, readRows, text, type TableLike } from './rows.js';
+import { CATEGORICAL, FONT } from './theme.js';
+import { plainText } from './token-text.js';
+
+/** One module of a model at work. */
+export interface RooflineRow {
+  /** Name of the point at which its output can be seen. */
+  readonly hook: string;
+  /** Positions that it worked on at once. */
+  readonly rows: number;
+  /** Bytes that it has to read and write. */
+  readonly bytes: number;
+  /** Additions and multiplications. */
+  readonly operations: number;
+  readonly microseconds: number;
+}
+
+export interface RooflineInput {
+  /** Modules: at least one. */
+  readonly rows: readonly RooflineRow[] | TableLike;
+  /** Bytes a second that memory gives to as many threads. */
+  readonly bandwidth: number;
+}
+
+/** Markers by the number of positions, in ascending order. */
+const SYMBOLS = ['circle', 'diamond', 'square', 'cross'];
+
+/**
+ * Operations a second over operations per byte, a mark per module, on logarithmic axes (Williams, Waterman and Patterson
+ * 2009). The roof's slanted part is what memory allows: above it is what came from caches. Throws OptionError and
+ * ShapeError for bad rows.
+ */
+export function plotRoofline({ rows: input, bandwidth }: RooflineInput, { title }: FigureOptions = {}): Figure {
+  const above = numberIn(Number.MIN_VALUE);
+  const columns = { hook: text, rows: numberIn(1), bytes: above, operations: above, microseconds: above };
+  const [{ given }] = readRows([{ given: bandwidth }], { given: above }, 'plotRoofline, bandwidth');
+  const marks = readRows(input, columns, 'plotRoofline').map((row) => ({
+    ...row,
+    module: moduleOf(row.hook),
+    intensity: row.operations / row.bytes,
+    speed: row.operations / row.microseconds / 1e3, // Gop/s
+  }));
+  const modules = [...new Set(marks.map(({ module }) => module))];
+  const counts = [...new Set(marks.map(({ rows }) => rows))].toSorted((a, b) => a - b);
+  const [left, right] = ends(marks.map(({ intensity }) => intensity));
+  const roof = (intensity: number): number => (given * intensity) / 1e9;
+  const best = marks.reduce((a, b) => (b.speed > a.speed ? b : a));
+  const [low, high] = ends([...marks.map(({ speed }) => speed), roof(left)]);
+  const corner = Math.min(right, best.speed / roof(1));
+  return figureOf({
+    title: title ?? 'Roofline of the modules',
+    subtitle: `memory gives ${inWords(given / 1e9)} GB/s; most: ${best.hook}, ${best.rows} rows, ${inWords(best.speed)} Gop/s`,
+    data: [
+      {
+        type: 'scatter',
+        mode: 'lines',
+        name: 'roof: memory, then the fastest module',
+        x: [left, corner, right].map((x) => rounded(x)),
+        y: [roof(left), Math.min(roof(corner), best.speed), best.speed].map((y) => rounded(y)),
+        line: { color: FONT.muted, width: 1.5, dash: 'dash' },
+        hoverinfo: 'skip',
+      },
+      ...modules.flatMap((module, i) => {
+        const own = marks.filter((mark) => mark.module === module);
+        return {
+          type: 'scatter',
+          mode: 'markers',
+          name: plainText(module),
+          x: own.map(({ intensity }) => rounded(intensity)),
+          y: own.map(({ speed }) => rounded(speed)),
+          customdata: own.map(({ hook, rows, bytes, microseconds }) => [
+            plainText(hook),
+            rows,
+            inWords(bytes / microseconds / 1e3),
+            inWords(microseconds),
+          ]),
+          marker: {
+            color: CATEGORICAL[i % CATEGORICAL.length],
+            symbol: own.map(({ rows }) => SYMBOLS[counts.indexOf(rows) % SYMBOLS.length]),
+            size: 9,
+            opacity: 0.75,
+          },
+          hovertemplate:
+            '%{customdata[0]}, %{customdata[1]} rows<br>%{y:.3~g} Gop/s, %{customdata[2]} GB/s, %{customdata[3]} µs<extra></extra>',
+        };
+      }),
+    ],
+    layout: {
+      xaxis: { title: { text: 'operations per byte (logarithmic)' }, ...logAxis(left, right) },
+      yaxis: { title: { text: 'speed / Gop/s (logarithmic)' }, ...logAxis(low, high) },
+      annotations: counts.map((count, i) => ({
+        xref: 'paper',
+        x: 1,
+        xanchor: 'right',
+        yref: 'paper',
+        y: 0.02 + 0.055 * (counts.length - 1 - i),
+        yanchor: 'bottom',
+        text: `${['●', '◆', '■', '✚'][i % SYMBOLS.length]} ${count} ${count === 1 ? 'row' : 'rows'}`,
+        showarrow: false,
+        font: { color: FONT.muted, size: FONT.size },
+      })),
+    },
+    height: 480,
+    legend: true,
+  });
+}
+
+/** "q_proj" of "blocks.0.attn.q_proj.hook_out", "hook_z" of "blocks.0.attn.hook_z", "unembed". */
+function moduleOf(hook: string): string {
+  const parts = hook.split('.');
+  const last = parts[parts.length - 1];
+  return last === 'hook_out' || last === 'hook_normalized' ? (parts[parts.length - 2] ?? last) : last;
+}
+
+/** Least and most, with some room. */
+const ends = (values: readonly number[]): [number, number] => [Math.min(...values) / 1.6, Math.max(...values) * 1.6];
+
+function logAxis(from: number, to: number): object {
+  const ticks = logTicks(from, to);
+  return {
+    type: 'log',
+    range: [Math.log10(from), Math.log10(to)].map((end) => rounded(end)),
+    tickmode: 'array',
+    tickvals: ticks,
+    ticktext: ticks.map((tick) => inWords(tick)),
+  };
+}
