@@ -54,40 +54,44 @@ const node = ({ op, inputs, output, domain = '', attributes = {} }: NodeParts): 
     field(7, domain),
   ]);
 
-/** Codes as MatMulNBits takes them: two to a byte, the even one in the low bits; rows of zero points likewise. */
-function packed(storage: PackedStorage): { codes: Uint8Array; zeros: Uint8Array; scales: Float32Array } {
-  const { outFeatures, inFeatures, groupSize, rowBytes, scales, zeros } = storage;
+/** A 4-bit matrix as MatMulNBits takes it: two codes to a byte, the even one in the low bits; zero points likewise. */
+export interface OnnxMatrix {
+  readonly source: PackedStorage;
+  readonly codes: Uint8Array;
+  readonly zeros: Uint8Array;
+  readonly scales: Float32Array;
+}
+
+export function onnxMatrix(source: PackedStorage): OnnxMatrix {
+  const { outFeatures, inFeatures, groupSize, rowBytes, scales, zeros } = source;
   const groups = groupsPerRow(inFeatures, groupSize);
   const row = new Uint8Array(inFeatures);
   const codes = new Uint8Array((outFeatures * inFeatures) / 2);
   const zeroBytes = new Uint8Array((outFeatures * groups) / 2);
   for (let n = 0; n < outFeatures; n++) {
-    unpackRow(storage.codes, n * rowBytes, 4, row);
+    unpackRow(source.codes, n * rowBytes, 4, row);
     for (let k = 0; k < inFeatures; k += 2) codes[(n * inFeatures + k) / 2] = row[k] | (row[k + 1] << 4);
   }
   for (let at = 0; at < outFeatures * groups; at += 2) zeroBytes[at / 2] = (zeros?.[at] ?? 8) | ((zeros?.[at + 1] ?? 8) << 4);
-  return { codes, zeros: zeroBytes, scales: scales instanceof Uint16Array ? f16ArrayToF32(scales) : scales };
+  return { source, codes, zeros: zeroBytes, scales: scales instanceof Uint16Array ? f16ArrayToF32(scales) : scales };
 }
 
 const bytesOf = ({ buffer, byteOffset, byteLength }: ArrayBufferView): Uint8Array => new Uint8Array(buffer, byteOffset, byteLength);
 
 /** A model y = Σ_i x·Wᵢᵀ of 4-bit matrices of one size; level 1 computes in float32, 4 in int8. */
-export function onnxModel(matrices: readonly PackedStorage[], accuracyLevel: 1 | 4): Buffer {
-  const [{ outFeatures: n, inFeatures: k, groupSize }] = matrices;
+export function onnxModel(matrices: readonly OnnxMatrix[], accuracyLevel: 1 | 4): Buffer {
+  const [{ source: { outFeatures: n, inFeatures: k, groupSize } }] = matrices; // prettier-ignore
   const groups = groupsPerRow(k, groupSize);
   const outputs = matrices.map((_, i) => `y${i}`);
   const attributes = { K: k, N: n, bits: 4, block_size: groupSize, accuracy_level: accuracyLevel };
   const nodes = matrices.map((_, i) =>
     node({ op: 'MatMulNBits', inputs: ['x', `B${i}`, `s${i}`, `z${i}`], output: outputs[i], domain: 'com.microsoft', attributes }),
   );
-  const initializers = matrices.flatMap((matrix, i) => {
-    const { codes, zeros, scales } = packed(matrix);
-    return [
-      tensor(`B${i}`, UINT8, [n, groups, groupSize / 2], codes),
-      tensor(`s${i}`, FLOAT, [n * groups], bytesOf(scales)),
-      tensor(`z${i}`, UINT8, [(n * groups) / 2], zeros),
-    ];
-  });
+  const initializers = matrices.flatMap(({ codes, zeros, scales }, i) => [
+    tensor(`B${i}`, UINT8, [n, groups, groupSize / 2], codes),
+    tensor(`s${i}`, FLOAT, [n * groups], bytesOf(scales)),
+    tensor(`z${i}`, UINT8, [(n * groups) / 2], zeros),
+  ]);
   const graph = Buffer.concat([
     ...[...nodes, node({ op: 'Sum', inputs: outputs, output: 'y' })].map((one) => field(1, one)),
     field(2, 'products'),

@@ -41,7 +41,8 @@ export class Peer {
       return peer;
     } catch (error) {
       peer.end();
-      return { absent: (error as Error).message.split('\n')[0] };
+      const [message] = (error as Error).message.split('\n');
+      return { absent: /Cannot find (package|module)/.test(message) ? `${name} is not installed` : message };
     }
   }
 

@@ -11,7 +11,7 @@ import type { Mode, PackedStorage } from '../../dist/matrix/storage.js';
 import { storageBytes } from '../../dist/matrix/index.js';
 import { line, type Absence, type Findings, type Line } from '../lines.js';
 import { native } from '../../dist/native/native.js';
-import { onnxModel } from '../onnx-model.js';
+import { onnxMatrix, onnxModel } from '../onnx-model.js';
 import { Peer } from '../peer.js';
 import { timesPerSecond } from '../peer-process.js';
 import type { Setting } from '../setting.js';
@@ -29,12 +29,13 @@ export async function packedProducts({ memory, onnx, rounds, signal }: Setting):
   const matrices = await randomMatrices(signal);
   const bytes = matrices.reduce((sum, matrix) => sum + storageBytes(matrix), 0);
   const folder = await mkdtemp(join(tmpdir(), 'nibblelens-bench-'));
+  const theirs = onnx instanceof Peer ? matrices.map(onnxMatrix) : [];
   const findings: Findings[] = [];
   try {
     for (const mode of MODES) {
       const path = join(folder, `${mode}.onnx`);
       if (onnx instanceof Peer) {
-        await writeFile(path, onnxModel(matrices, LEVELS[mode]));
+        await writeFile(path, onnxModel(theirs, LEVELS[mode]));
         await onnx.ask('open', path);
       }
       for (const rows of [1, 128]) findings.push(await oneSize(matrices, bytes, { mode, rows, path }));
@@ -54,8 +55,7 @@ export async function packedProducts({ memory, onnx, rounds, signal }: Setting):
     const peerName = `MatMulNBits, accuracy_level ${LEVELS[mode]}`;
     const peers: Contender[] = [];
     if (onnx instanceof Peer) {
-      const theirs = await onnx.ask<Float32Array>('values', { path, x, rows });
-      assertClose(ours.sums(), theirs, TOLERANCE[mode], peerName);
+      assertClose(ours.sums(), await onnx.ask<Float32Array>('values', { path, x, rows }), TOLERANCE[mode], peerName);
       peers.push({ name: peerName, burst: () => onnx.ask('rate', { path, x, rows }) });
     }
     const name = `INT4 ${IN}×${OUT}, ${rows === 1 ? '1 row' : `${rows} rows`}`;
