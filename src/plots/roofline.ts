@@ -38,11 +38,11 @@ export function plotRoofline({ rows: input, bandwidth }: RooflineInput, { title 
   const [{ given }] = readRows([{ given: bandwidth }], { given: above }, 'plotRoofline, bandwidth');
   const marks = readRows(input, columns, 'plotRoofline').map((row) => ({
     ...row,
-    module: moduleOf(row.hook),
+    family: familyOf(row.hook),
     intensity: row.operations / row.bytes,
     speed: row.operations / row.microseconds / 1e3, // Gop/s
   }));
-  const modules = [...new Set(marks.map(({ module }) => module))];
+  const families = [...new Set(marks.map(({ family }) => family))];
   const counts = [...new Set(marks.map(({ rows }) => rows))].toSorted((a, b) => a - b);
   const [left, right] = ends(marks.map(({ intensity }) => intensity));
   const roof = (intensity: number): number => (given * intensity) / 1e9;
@@ -51,23 +51,23 @@ export function plotRoofline({ rows: input, bandwidth }: RooflineInput, { title 
   const corner = Math.min(right, best.speed / roof(1));
   return figureOf({
     title: title ?? 'Roofline of the modules',
-    subtitle: `memory gives ${inWords(given / 1e9)} GB/s; most: ${best.hook}, ${best.rows} rows, ${inWords(best.speed)} Gop/s`,
+    subtitle: `roof: memory, ${inWords(given / 1e9)} GB/s, then the fastest module, ${best.hook}, ${inWords(best.speed)} Gop/s`,
     data: [
       {
         type: 'scatter',
         mode: 'lines',
-        name: 'roof: memory, then the fastest module',
+        name: 'roof',
         x: [left, corner, right].map((x) => rounded(x)),
         y: [roof(left), Math.min(roof(corner), best.speed), best.speed].map((y) => rounded(y)),
         line: { color: FONT.muted, width: 1.5, dash: 'dash' },
         hoverinfo: 'skip',
       },
-      ...modules.flatMap((module, i) => {
-        const own = marks.filter((mark) => mark.module === module);
+      ...families.map((family, i) => {
+        const own = marks.filter((mark) => mark.family === family);
         return {
           type: 'scatter',
           mode: 'markers',
-          name: plainText(module),
+          name: family,
           x: own.map(({ intensity }) => rounded(intensity)),
           y: own.map(({ speed }) => rounded(speed)),
           customdata: own.map(({ hook, rows, bytes, microseconds }) => [
@@ -107,12 +107,16 @@ export function plotRoofline({ rows: input, bandwidth }: RooflineInput, { title 
   });
 }
 
-/** "q_proj" of "blocks.0.attn.q_proj.hook_out", "hook_z" of "blocks.0.attn.hook_z", "unembed". */
-function moduleOf(hook: string): string {
-  const parts = hook.split('.');
-  const last = parts[parts.length - 1];
-  return last === 'hook_out' || last === 'hook_normalized' ? (parts[parts.length - 2] ?? last) : last;
-}
+/** Kinds of modules, by the names of their points. */
+const FAMILIES: readonly { readonly name: string; readonly holds: RegExp }[] = [
+  { name: 'attention’s projections', holds: /attn\.\w+_proj\./ },
+  { name: 'MLP’s projections', holds: /mlp\.\w+_proj\./ },
+  { name: 'unembed', holds: /^unembed\./ },
+  { name: 'norms', holds: /hook_normalized$/ },
+  { name: 'SwiGLU', holds: /mlp\.hook_post$/ },
+];
+
+const familyOf = (hook: string): string => FAMILIES.find(({ holds }) => holds.test(hook))?.name ?? 'others';
 
 /** Least and most, with some room. */
 const ends = (values: readonly number[]): [number, number] => [Math.min(...values) / 1.6, Math.max(...values) * 1.6];

@@ -39,7 +39,7 @@ describe('model.roofline', { skip: withoutAddon }, () => {
     const stopped = model.roofline({ signal: cancel.signal, onProgress: () => cancel.abort() });
     await assert.rejects(stopped, { name: 'AbortError' });
     for (const rows of [0, 1.5, 513]) await assert.rejects(model.roofline({ rows }), OptionError);
-    await assert.rejects(model.roofline(Object.assign({}, { row: 1 })), UnknownNameError);
+    await assert.rejects(Reflect.apply(model.roofline, model, [{ row: 1 }]), UnknownNameError);
     model.dispose();
   });
 });

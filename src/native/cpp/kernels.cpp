@@ -21,15 +21,14 @@ namespace avx2 {
 extern const Kernels kernelTable;
 }
 namespace avx512vnni {
-extern const decltype(Kernels::matmul) matmulKernel;
-extern const decltype(Kernels::embedding) embeddingKernel;
-}  // namespace avx512vnni
+extern const Products products;
+}
 #elif defined(__aarch64__)
 namespace neon {
 extern const Kernels kernelTable;
 }
 namespace neon_dotprod {
-extern const Kernels kernelTable;
+extern const Products products;
 }
 #endif
 
@@ -66,16 +65,6 @@ constexpr unsigned kVnni = 1u << 11;
 bool hasAvx2() { return hasFeatures(kVectorRegisters, kAvx2, 0); }
 bool hasAvx512Vnni() { return hasFeatures(kVectorRegisters | kMaskRegisters, kAvx2 | kAvx512, kVnni); }
 
-const Kernels* avx512VnniTable() {
-  static const Kernels table = [] {
-    Kernels kernels = avx2::kernelTable;
-    kernels.name = "avx512vnni";
-    kernels.matmul = avx512vnni::matmulKernel;
-    kernels.embedding = avx512vnni::embeddingKernel;
-    return kernels;
-  }();
-  return &table;
-}
 #elif defined(__aarch64__)
 bool hasDotProducts() {
 #if defined(__linux__)
@@ -91,14 +80,27 @@ bool hasDotProducts() {
 }
 #endif
 
+#if defined(__x86_64__) || defined(__aarch64__)
+/** The table of a set that has only products of its own; never destroyed. */
+const Kernels* tableOf(const char* name, const Products& products, const Kernels& others) {
+  auto* const table = new Kernels(others);
+  table->name = name;
+  table->matmul = products.matmul;
+  table->embedding = products.embedding;
+  return table;
+}
+#endif
+
 std::vector<const Kernels*> detect() {
   std::vector<const Kernels*> found;
 #if defined(__x86_64__)
   // No processor that has it has run the tests yet: it is for those who ask.
-  if (askedName() == "avx512vnni" && hasAvx512Vnni()) found.push_back(avx512VnniTable());
+  if (askedName() == "avx512vnni" && hasAvx512Vnni()) {
+    found.push_back(tableOf("avx512vnni", avx512vnni::products, avx2::kernelTable));
+  }
   if (hasAvx2()) found.push_back(&avx2::kernelTable);
 #elif defined(__aarch64__)
-  if (hasDotProducts()) found.push_back(&neon_dotprod::kernelTable);
+  if (hasDotProducts()) found.push_back(tableOf("neon_dotprod", neon_dotprod::products, neon::kernelTable));
   found.push_back(&neon::kernelTable);
 #endif
   found.push_back(&scalar::kernelTable);

@@ -81,6 +81,12 @@ struct Kernels {
   void (*weightSums)(const float* x, size_t count, float most, float scale, double* sums);
 };
 
+/** The kernels of an instruction set that takes all others from another one. */
+struct Products {
+  decltype(Kernels::matmul) matmul;
+  decltype(Kernels::embedding) embedding;
+};
+
 /**
  * The kernels in use: those of the best instruction set that this machine has, unless `NIBBLELENS_ISA` named or
  * `useKernels` chose others.

@@ -2,6 +2,9 @@
 // TypeScript, with the same results to the bit: the same seed gives the same text with either.
 #pragma once
 
+#include <cmath>
+#include <cstring>
+
 #include "thread_pool.h"
 
 namespace nibblelens::NIBBLELENS_ISA {
