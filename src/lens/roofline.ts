@@ -57,6 +57,8 @@ export class Roofline {
 }
 
 /**
+ * @internal Kept out of the declarations, which would bring tfjs' types into every cell.
+ *
  * Runs each module's kernel by itself, in the order of a pass and pass after pass, so that each finds in caches what it
  * would find there in a pass.
  */

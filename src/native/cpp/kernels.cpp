@@ -3,12 +3,17 @@
 #include <atomic>
 #include <cstdlib>
 
-#if defined(__x86_64__)
+// NIBBLELENS_SCALAR_ONLY leaves out what only some processors have: tests of threads need no more.
+#if defined(__x86_64__) && !defined(NIBBLELENS_SCALAR_ONLY)
+#define NIBBLELENS_X86
 #include <cpuid.h>
-#elif defined(__aarch64__) && defined(__linux__)
+#elif defined(__aarch64__) && !defined(NIBBLELENS_SCALAR_ONLY)
+#define NIBBLELENS_ARM
+#if defined(__linux__)
 #include <sys/auxv.h>
-#elif defined(__aarch64__) && defined(__APPLE__)
+#elif defined(__APPLE__)
 #include <sys/sysctl.h>
+#endif
 #endif
 
 namespace nibblelens {
@@ -16,14 +21,14 @@ namespace nibblelens {
 namespace scalar {
 extern const Kernels kernelTable;
 }
-#if defined(__x86_64__)
+#if defined(NIBBLELENS_X86)
 namespace avx2 {
 extern const Kernels kernelTable;
 }
 namespace avx512vnni {
 extern const Products products;
 }
-#elif defined(__aarch64__)
+#elif defined(NIBBLELENS_ARM)
 namespace neon {
 extern const Kernels kernelTable;
 }
@@ -40,7 +45,7 @@ std::string askedName() {
   return given ? given : "";
 }
 
-#if defined(__x86_64__)
+#if defined(NIBBLELENS_X86)
 /**
  * Asks the processor: the library behind __builtin_cpu_supports does not know with every compiler (Zig's says no).
  * Whether it has these features of leaf 7, and AVX with FMA and F16C, and the system keeps these registers.
@@ -65,7 +70,7 @@ constexpr unsigned kVnni = 1u << 11;
 bool hasAvx2() { return hasFeatures(kVectorRegisters, kAvx2, 0); }
 bool hasAvx512Vnni() { return hasFeatures(kVectorRegisters | kMaskRegisters, kAvx2 | kAvx512, kVnni); }
 
-#elif defined(__aarch64__)
+#elif defined(NIBBLELENS_ARM)
 bool hasDotProducts() {
 #if defined(__linux__)
   constexpr unsigned long kAsimdDp = 1ul << 20;
@@ -80,7 +85,7 @@ bool hasDotProducts() {
 }
 #endif
 
-#if defined(__x86_64__) || defined(__aarch64__)
+#if defined(NIBBLELENS_X86) || defined(NIBBLELENS_ARM)
 /** The table of a set that has only products of its own; never destroyed. */
 const Kernels* tableOf(const char* name, const Products& products, const Kernels& others) {
   auto* const table = new Kernels(others);
@@ -93,13 +98,13 @@ const Kernels* tableOf(const char* name, const Products& products, const Kernels
 
 std::vector<const Kernels*> detect() {
   std::vector<const Kernels*> found;
-#if defined(__x86_64__)
+#if defined(NIBBLELENS_X86)
   // No processor that has it has run the tests yet: it is for those who ask.
   if (askedName() == "avx512vnni" && hasAvx512Vnni()) {
     found.push_back(tableOf("avx512vnni", avx512vnni::products, avx2::kernelTable));
   }
   if (hasAvx2()) found.push_back(&avx2::kernelTable);
-#elif defined(__aarch64__)
+#elif defined(NIBBLELENS_ARM)
   if (hasDotProducts()) found.push_back(tableOf("neon_dotprod", neon_dotprod::products, neon::kernelTable));
   found.push_back(&neon::kernelTable);
 #endif
