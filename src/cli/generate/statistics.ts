@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs';
 import { resourceUsage } from 'node:process';
 import type { GenerationResult, StopReason } from '../../generation/result.js';
 import { textPairs, textTable } from '../text-table.js';
@@ -11,8 +12,14 @@ const STOP_REASONS: Readonly<Record<StopReason, string>> = {
   cancelled: 'cancelled by Ctrl-C, text kept',
 };
 
-/** Most memory that this process has held in RAM at once, in bytes. */
-export const peakMemoryBytes = (): number => resourceUsage().maxRSS * 1024;
+/**
+ * Most memory that this process has held in RAM at once, in bytes. Linux hands the parent's on to a child in
+ * `resourceUsage`, but not in /proc.
+ */
+export function peakMemoryBytes(): number {
+  const own = process.platform === 'linux' ? /^VmHWM:\s+(\d+) kB$/m.exec(readFileSync('/proc/self/status', 'utf8')) : null;
+  return (own ? Number(own[1]) : resourceUsage().maxRSS) * 1024;
+}
 
 const rate = (perSecond: number): string => (perSecond > 0 ? `${perSecond.toFixed(1)} tok/s` : '–');
 const duration = (ms: number): string => (ms < 1000 ? `${ms.toFixed(1)} ms` : `${(ms / 1000).toFixed(2)} s`);
