@@ -78,7 +78,7 @@ export type { CacheType } from './native/native.js';
 export * from './notebook/index.js';
 export { loadModel, OpenedModel, type LoadOptions, type RunInput } from './opened-model.js';
 export * from './plots/index.js';
-export type { OuterType } from './quantization/outer-matrices.js';
+export type { OuterType } from './quantization/outer-types.js';
 export {
   QuantizationResult,
   quantizeCheckpoint,

@@ -1,6 +1,6 @@
 import { NEAR, shareOfBandwidth } from '../../dist/cli/bench/measure-engine.js';
 import { measured } from '../../dist/cli/bench/report.js';
-import { inRounds, ratios, spread } from '../../dist/cli/bench/rounds.js';
+import { inRounds, rateOf, ratios } from '../../dist/cli/bench/rounds.js';
 import { Subject } from '../../dist/cli/bench/subject.js';
 import { line, type Findings } from '../lines.js';
 import { randomModel } from '../models.js';
@@ -18,7 +18,7 @@ export async function formats({ memory, rounds, signal }: Setting): Promise<Find
   const contenders = [int4, mixed, bf16].map(({ contender }) => contender);
   const rates = await inRounds([memory, ...contenders], rounds('1.1B in other forms'));
   const share = shareOfBandwidth(bf16.subject, rates, bf16.contender.name);
-  const medianOf = (name: string): number => spread(rates.get(name) ?? []).median;
+  const medianOf = (name: string): number => rateOf(rates, name).median;
   return {
     measurements: [...contenders.map(({ name }) => measured('decode', name, rates, name)), share],
     lines: [

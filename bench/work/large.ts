@@ -1,7 +1,7 @@
 import type { Mode } from '../../dist/matrix/storage.js';
 import { delayOfLoop, NEAR, overContext, shareOfBandwidth, withThreads } from '../../dist/cli/bench/measure-engine.js';
 import { measured, single, type Measurement } from '../../dist/cli/bench/report.js';
-import { inRounds, ratios, spread, type Contender, type Rates } from '../../dist/cli/bench/rounds.js';
+import { inRounds, rateOf, ratios, spread, type Contender, type Rates } from '../../dist/cli/bench/rounds.js';
 import { Subject } from '../../dist/cli/bench/subject.js';
 import { queued } from '../../dist/model/run-queue.js';
 import { line, type Absence, type Findings, type Line } from '../lines.js';
@@ -62,7 +62,7 @@ async function decoding(subject: Subject, { memory, llama, rounds, signal }: Set
   const share = shareOfBandwidth(subject, rates, 'fast');
   const shareOfProducts = ofWeights(subject, rates, products[0].name);
   const twice = ratios(rates, 'fast', alone[0].name);
-  const medianOf = (name: string): number => spread(rates.get(name) ?? []).median;
+  const medianOf = (name: string): number => rateOf(rates, name).median;
   return {
     measurements: [
       { work: 'read bandwidth', engine: 'memory', unit: 'GB/s', ...spread((rates.get('memory') ?? []).map((rate) => rate / 1e9)) },
@@ -132,7 +132,7 @@ export function against(
   bound: number,
 ): Line | Absence {
   if (!(peer instanceof Peer)) return { work, reason: `not measured: ${peer.absent}` };
-  const medianOf = (name: string): number => spread(rates.get(name) ?? []).median;
+  const medianOf = (name: string): number => rateOf(rates, name).median;
   const [fastest] = peers.map(({ name }) => ({ name, value: medianOf(name) })).toSorted((a, b) => b.value - a.value);
   const figure = { ...ratios(rates, ours, fastest.name), unit: '×' };
   return line({ work, ours: medianOf(ours), unit: 'tok/s', peer: fastest, figure, bound });
@@ -149,7 +149,7 @@ async function disturbed(subject: Subject, { rounds, signal }: Setting): Promise
     const toLine = (work: string, name: string, bound: number): Line =>
       line({
         work,
-        ours: spread(rates.get(name) ?? []).median,
+        ours: rateOf(rates, name).median,
         unit: 'tok/s',
         figure: { ...ratios(rates, name, usual.name), unit: '×' },
         bound,

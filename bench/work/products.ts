@@ -5,8 +5,7 @@ import { breather } from '../../dist/base/event-loop.js';
 import { bf16ArrayToF32, f32ToBf16 } from '../../dist/base/float16.js';
 import { randomPacked } from '../../dist/checkpoint/random/random-matrix.js';
 import { RandomWords } from '../../dist/checkpoint/random/random-words.js';
-import { measured } from '../../dist/cli/bench/report.js';
-import { inRounds, ratios, spread, type Contender } from '../../dist/cli/bench/rounds.js';
+import { inRounds, rateOf, ratios, scaled, type Contender } from '../../dist/cli/bench/rounds.js';
 import type { Mode, PackedStorage } from '../../dist/matrix/storage.js';
 import { storageBytes } from '../../dist/matrix/index.js';
 import { line, type Absence, type Findings, type Line } from '../lines.js';
@@ -65,14 +64,13 @@ export async function packedProducts({ memory, onnx, rounds, signal }: Setting):
     const share = 100 * read * ratios(rates, ours.name, 'memory').median;
     return {
       measurements: contenders.slice(1).map((one) => {
-        const { median, low, high } = spread(rates.get(one.name) ?? []);
-        return { work: name, engine: one.name, unit: 'GB/s', median: gigabytes(median), low: gigabytes(low), high: gigabytes(high) };
+        return { work: name, engine: one.name, unit: 'GB/s', ...scaled(rateOf(rates, one.name), gigabytes(1)) };
       }),
       lines: [lineOf(`${name}, ${mode}, or 85 % of read bandwidth`)],
     };
 
     function lineOf(work: string): Line | Absence {
-      const medianOf = (one: string): number => gigabytes(spread(rates.get(one) ?? []).median);
+      const medianOf = (one: string): number => gigabytes(rateOf(rates, one).median);
       const common = { work, ours: medianOf(ours.name), unit: 'GB/s' };
       if (onnx instanceof Peer) {
         const peer = { name: peerName, value: medianOf(peerName) };
@@ -151,13 +149,12 @@ export async function denseProducts({ tensorflow, rounds }: Setting): Promise<Fi
   const gigaflops = (perSecond: number): number => (2 * ROWS * INNER * COLUMNS * perSecond) / 1e9;
   return {
     measurements: contenders.map(({ name }) => {
-      const { median, low, high } = measured(work, name, rates, name);
-      return { work, engine: name, unit: 'Gop/s', median: gigaflops(median), low: gigaflops(low), high: gigaflops(high) };
+      return { work, engine: name, unit: 'Gop/s', ...scaled(rateOf(rates, name), gigaflops(1)) };
     }),
     lines: ours.map(({ name }) => {
       if (!(tensorflow instanceof Peer)) return { work: `${work}, ${name}`, reason: `not measured: ${tensorflow.absent}` };
       const [{ name: peerName }] = peers;
-      const medianOf = (one: string): number => gigaflops(spread(rates.get(one) ?? []).median);
+      const medianOf = (one: string): number => gigaflops(rateOf(rates, one).median);
       return line({
         work: `${work}, ${name}`,
         ours: medianOf(name),

@@ -1,6 +1,6 @@
 import { bundled, loadModel, type OpenedModel } from '../../dist/index.js';
 import { measured } from '../../dist/cli/bench/report.js';
-import { inRounds, spread, type Contender } from '../../dist/cli/bench/rounds.js';
+import { inRounds, rateOf, type Contender } from '../../dist/cli/bench/rounds.js';
 import { line, type Findings } from '../lines.js';
 import { randomModel } from '../models.js';
 import { Peer } from '../peer.js';
@@ -28,7 +28,7 @@ export async function small({ llama, rounds, signal }: Setting): Promise<Finding
   const contenders = [...ours, tale, ...text, ...raw];
   const rates = await inRounds(contenders, rounds('small models'));
   const own = (name: string, work: string, bound: number) => {
-    const figure = { ...spread(rates.get(name) ?? []), unit: 'tok/s' };
+    const figure = { ...rateOf(rates, name), unit: 'tok/s' };
     return line({ work, ours: figure.median, unit: 'tok/s', figure, bound });
   };
   return {

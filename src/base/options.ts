@@ -11,6 +11,12 @@ export function checkOptionNames(options: object, known: readonly string[], thin
   }
 }
 
+/** Throws `OptionError` unless `found` is one of `known`. */
+export function checkOneOf(thing: string, found: unknown, known: readonly unknown[], where?: string): void {
+  if (known.includes(found)) return;
+  throw new OptionError({ thing, found, expected: known.join(known.length === 2 ? ' or ' : ', '), ...(where && { where }) });
+}
+
 /** Throws `OptionError` unless `found` is the number of one of `count` things: a whole number from 0 to count − 1. */
 export function checkIndex(thing: string, found: number, count: number): void {
   if (Number.isInteger(found) && found >= 0 && found < count) return;

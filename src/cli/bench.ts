@@ -3,8 +3,7 @@ import { bundled } from '../bundled.js';
 import { native } from '../native/native.js';
 import { measureEngine } from './bench/measure-engine.js';
 import { tableRows, type BenchReport } from './bench/report.js';
-import { cancellation } from './cancellation.js';
-import { ProgressLine } from './progress-line.js';
+import { followed } from './followed.js';
 import { textPairs, textTable } from './text-table.js';
 
 export interface BenchFlags {
@@ -18,9 +17,7 @@ export interface BenchFlags {
 /** Measures a model and prints a table, which `json` has as well. */
 export async function runBench({ model, threads, quick = false, json, quiet }: BenchFlags): Promise<void> {
   if (threads !== undefined) native()?.setThreads(threads);
-  const progress = new ProgressLine(!quiet);
-  const { signal, done } = cancellation();
-  try {
+  await followed(quiet, async (progress, signal) => {
     const report = await measureEngine(model ?? bundled.storytellerInt4, {
       quick,
       signal,
@@ -29,10 +26,7 @@ export async function runBench({ model, threads, quick = false, json, quiet }: B
     progress.clear();
     if (json !== undefined) await writeFile(json, `${JSON.stringify(report, null, 1)}\n`);
     process.stdout.write(`${inWords(report)}\n`);
-  } finally {
-    done();
-    progress.clear();
-  }
+  });
 }
 
 function inWords({ machine, record, measurements }: BenchReport): string {

@@ -3,8 +3,7 @@ import { evaluateModels, type Evaluation } from '../comparison/evaluate.js';
 import type { Mode } from '../matrix/storage.js';
 import type { CacheType } from '../native/native.js';
 import { loadModel, type OpenedModel } from '../opened-model.js';
-import { cancellation } from './cancellation.js';
-import { ProgressLine } from './progress-line.js';
+import { followed } from './followed.js';
 import { textTable } from './text-table.js';
 
 export interface CompareFlags {
@@ -23,9 +22,7 @@ export async function runCompare(
   { text, window, windows, modes = ['exact'], caches = ['f32'], json, quiet }: CompareFlags,
 ): Promise<void> {
   const words = await readFile(text, 'utf8');
-  const progress = new ProgressLine(!quiet);
-  const { signal, done } = cancellation();
-  try {
+  await followed(quiet, async (progress, signal) => {
     const models: OpenedModel[] = [];
     for (const folder of folders) {
       for (const mode of modes) {
@@ -41,10 +38,7 @@ export async function runCompare(
     });
     progress.clear();
     process.stdout.write(`${json ? JSON.stringify(evaluation) : inWords(evaluation)}\n`);
-  } finally {
-    done();
-    progress.clear();
-  }
+  });
 }
 
 function inWords({ models, windows, windowLength }: Evaluation): string {

@@ -1,7 +1,6 @@
 import { makeWeights, type MadeWeights, type MakeWeightsOptions } from '../checkpoint/random/make-weights.js';
 import { bytes } from './bytes.js';
-import { cancellation } from './cancellation.js';
-import { ProgressLine } from './progress-line.js';
+import { followed } from './followed.js';
 import { textPairs } from './text-table.js';
 
 export interface MakeWeightsFlags extends Pick<MakeWeightsOptions, 'shape' | 'format' | 'seed'> {
@@ -11,9 +10,7 @@ export interface MakeWeightsFlags extends Pick<MakeWeightsOptions, 'shape' | 'fo
 
 /** Writes a model of random weights and prints how large it is. */
 export async function runMakeWeights(to: string, { shape, format, seed, json, quiet }: MakeWeightsFlags): Promise<void> {
-  const progress = new ProgressLine(!quiet);
-  const { signal, done } = cancellation();
-  try {
+  await followed(quiet, async (progress, signal) => {
     const made = await makeWeights(to, {
       shape,
       format,
@@ -23,10 +20,7 @@ export async function runMakeWeights(to: string, { shape, format, seed, json, qu
     });
     progress.clear();
     process.stdout.write(`${json ? JSON.stringify(made) : inWords(made)}\n`);
-  } finally {
-    done();
-    progress.clear();
-  }
+  });
 }
 
 function inWords({ path, parameters, bytes: size, seed }: MadeWeights): string {

@@ -1,8 +1,7 @@
 import { statSync } from 'node:fs';
 import { quantizeCheckpoint } from '../quantization/quantize-checkpoint.js';
 import { UsageError } from './failure.js';
-import { cancellation } from './cancellation.js';
-import { ProgressLine } from './progress-line.js';
+import { followed } from './followed.js';
 import { textTable } from './text-table.js';
 
 /** Writes the INT4 twin of a float checkpoint and prints what that did to each matrix. */
@@ -12,9 +11,7 @@ export async function runQuantize(
   { groupSize, quiet }: { groupSize?: number; quiet?: boolean },
 ): Promise<void> {
   if (!statSync(from).isDirectory()) throw new UsageError(`from: found the file ${from}, expected a folder`);
-  const progress = new ProgressLine(!quiet);
-  const { signal, done } = cancellation();
-  try {
+  await followed(quiet, async (progress, signal) => {
     const result = await quantizeCheckpoint(from, to, {
       groupSize,
       signal,
@@ -30,8 +27,5 @@ export async function runQuantize(
     }));
     process.stdout.write(`${textTable(rows)}\n\n`);
     process.stdout.write(`${result.path}: relative error ${result.relativeError.toFixed(4)} over all matrices\n`);
-  } finally {
-    done();
-    progress.clear();
-  }
+  });
 }

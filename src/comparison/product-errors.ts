@@ -4,8 +4,9 @@ import { checkOptionNames } from '../base/options.js';
 import { matmulDense } from '../kernels/matmul-dense.js';
 import { matmulPacked } from '../kernels/matmul-packed.js';
 import type { ModelRun } from '../lens/model-run.js';
-import { layerHook, type HookName, type LayerPoint } from '../layers/hook-names.js';
+import type { HookName } from '../layers/hook-names.js';
 import type { MatrixStorage, Mode } from '../matrix/storage.js';
+import { linearHook } from '../model/linear-hooks.js';
 import { LINEAR_NAMES, type LinearName } from '../model/weights.js';
 
 /** How a measurement of products is followed and stopped. */
@@ -44,23 +45,14 @@ export class ProductErrors {
   }
 }
 
-const INPUTS: Readonly<Record<LinearName, LayerPoint>> = {
-  q_proj: 'attn.q_proj.hook_in',
-  k_proj: 'attn.k_proj.hook_in',
-  v_proj: 'attn.v_proj.hook_in',
-  o_proj: 'attn.o_proj.hook_in',
-  gate_proj: 'mlp.gate_proj.hook_in',
-  up_proj: 'mlp.up_proj.hook_in',
-  down_proj: 'mlp.down_proj.hook_in',
-};
-
 /** Positions multiplied at a time. */
 const ROWS = 8;
 
 /**
  * What rounding activations to int8 does to the products of each matrix: those of a text's activations, as they reach the
  * matrix in the model's own pass, multiplied in mode 'fast' and in mode 'exact'. Up to eight positions are multiplied at a
- * time, as in decoding. Matrices of floats have no noise.
+ * time, as in decoding. Matrices of floats have no noise. The text is run once for each layer: so no more activations than one
+ * layer's are held.
  */
 export async function productErrors(
   model: WithMatrices,
@@ -73,7 +65,7 @@ export async function productErrors(
   const layers = model.config.numHiddenLayers;
   const found: ProductError[] = [];
   for (let layer = 0; layer < layers; layer++) {
-    const capture = LINEAR_NAMES.map((name) => layerHook(layer, INPUTS[name]));
+    const capture = LINEAR_NAMES.map((name) => linearHook(layer, name, 'in'));
     const { activations } = await model.run(input, { capture, signal });
     for (const [i, name] of LINEAR_NAMES.entries()) {
       const weight = model.storage(layer, name);

@@ -1,3 +1,4 @@
+import { roundHalfEven } from '../base/round.js';
 import type { MatrixStorage, PackedStorage } from '../matrix/storage.js';
 import { decodeRow } from './weight-rows.js';
 
@@ -53,15 +54,7 @@ function roundScaled(x: Float32Array, rounded: Float32Array): void {
   if (largest <= Math.fround(1e-36)) return;
   const factor = Math.fround(127 / largest);
   const scale = Math.fround(largest / 127);
-  x.forEach((value, i) => (rounded[i] = scale * roundToEven(Math.fround(value * factor))));
-}
-
-/** The nearest whole number, the even one of two. */
-function roundToEven(value: number): number {
-  const below = Math.floor(value);
-  const rest = value - below;
-  if (rest !== 0.5) return Math.round(value);
-  return below % 2 === 0 ? below : below + 1;
+  x.forEach((value, i) => (rounded[i] = scale * roundHalfEven(Math.fround(value * factor))));
 }
 
 /** dx[r, k] = Σ_n dy[r, n]·W[n, k] */

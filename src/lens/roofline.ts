@@ -4,6 +4,7 @@ import { breather } from '../base/event-loop.js';
 import { checkOptionNames, checkWhole } from '../base/options.js';
 import { layerHook, type HookName, type LayerPoint } from '../layers/hook-names.js';
 import { storageBytes } from '../matrix/index.js';
+import { linearHook } from '../model/linear-hooks.js';
 import type { ModelDecoder } from '../model/model-decoder.js';
 import type { RunRecord } from '../model/run-record.js';
 import type { LinearName, LinearWeights } from '../model/weights.js';
@@ -14,16 +15,6 @@ import type { ModuleSpeed, RooflineOptions } from './roofline-options.js';
 /** Times that every module runs; what is told is the median. */
 const ROUNDS = 15;
 const MOST_ROWS = 512;
-
-const POINTS: Readonly<Record<LinearName, LayerPoint>> = {
-  q_proj: 'attn.q_proj.hook_out',
-  k_proj: 'attn.k_proj.hook_out',
-  v_proj: 'attn.v_proj.hook_out',
-  o_proj: 'attn.o_proj.hook_out',
-  gate_proj: 'mlp.gate_proj.hook_out',
-  up_proj: 'mlp.up_proj.hook_out',
-  down_proj: 'mlp.down_proj.hook_out',
-};
 
 /** A module as it is measured: what it has to move and to compute, and the call. */
 interface Module {
@@ -119,7 +110,7 @@ function modulesOf(addon: NativeAddon, { weights, mode }: ModelDecoder, rows: nu
   return [
     ...weights.layers.flatMap((layer, index) => {
       const at = (point: LayerPoint): HookName => layerHook(index, point);
-      const of = (name: LinearName): Module => linear(at(POINTS[name]), layer[name]);
+      const of = (name: LinearName): Module => linear(linearHook(index, name, 'out'), layer[name]);
       return [
         norm(at('ln1.hook_normalized'), layer.input_layernorm),
         ...[of('q_proj'), of('k_proj'), of('v_proj'), of('o_proj')],

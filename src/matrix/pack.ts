@@ -1,4 +1,5 @@
-import { OptionError, ShapeError } from '../base/errors.js';
+import { ShapeError } from '../base/errors.js';
+import { checkOneOf } from '../base/options.js';
 import { CODE_BITS, packCodes, packedRowBytes, unpackRow } from './planes.js';
 import { groupsPerRow, type CodeBits, type PackedStorage } from './storage.js';
 
@@ -25,9 +26,7 @@ export interface UnpackedMatrix {
  */
 export function packMatrix(matrix: UnpackedMatrix): PackedStorage {
   const { bits = 4, outFeatures, inFeatures, groupSize, codes, scales, zeros = null, offsets = null } = matrix;
-  if (!CODE_BITS.includes(bits)) {
-    throw new OptionError({ thing: 'bits', found: bits, expected: CODE_BITS.join(', ') });
-  }
+  checkOneOf('bits', bits, CODE_BITS);
   for (const [thing, size] of Object.entries({ outFeatures, inFeatures, groupSize })) {
     if (!Number.isSafeInteger(size) || size < 1) throw new ShapeError({ thing, found: size, expected: '1 or more' });
   }

@@ -48,5 +48,8 @@ export interface DenseStorage {
  */
 export type Mode = 'exact' | 'fast';
 
+/** All modes, the exact one first. */
+export const MODES = ['exact', 'fast'] as const satisfies readonly Mode[];
+
 /** Groups along a row of a packed matrix. */
 export const groupsPerRow = (inFeatures: number, groupSize: number): number => Math.ceil(inFeatures / groupSize);

@@ -1,4 +1,5 @@
 import { f16ToF32, f32ToF16 } from '../base/float16.js';
+import { roundHalfEven } from '../base/round.js';
 import { PAGE_POSITIONS, type CachePage, type CacheType } from './native.js';
 
 // Rows of a KV cache's pages, as `cpp/cache_rows.h` has them too. A block holds the rows [PAGE_POSITIONS, d_head] of a
@@ -114,9 +115,6 @@ function scaleOf(x: Float32Array): number {
 /** x / scale, divided and then rounded as float32 does; 0 where there is no scale. */
 function codeOf(x: number, scale: number): number {
   if (!(scale > 0)) return 0;
-  const quotient = Math.fround(x / scale);
-  const below = Math.floor(quotient);
-  const rest = quotient - below;
-  const code = rest > 0.5 || (rest === 0.5 && below % 2 !== 0) ? below + 1 : below;
+  const code = roundHalfEven(Math.fround(x / scale));
   return Math.max(-MOST_CODE, Math.min(MOST_CODE, code)) + 0; // of −0 there is no code
 }

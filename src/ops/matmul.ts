@@ -2,8 +2,8 @@ import type { Tensor } from '@tensorflow/tfjs-core';
 import { matmulDense } from '../kernels/matmul-dense.js';
 import { matmulPacked } from '../kernels/matmul-packed.js';
 import { runKernel } from '../kernels/run.js';
-import type { MatrixStorage, Mode } from '../matrix/storage.js';
-import { checkMode } from '../matrix/mode.js';
+import { MODES, type MatrixStorage, type Mode } from '../matrix/storage.js';
+import { checkOneOf } from '../base/options.js';
 import { checkMatrix, checkSize, checkTensor, lastAxis } from './check.js';
 
 /**
@@ -22,7 +22,7 @@ export function matmul(
   checkSize('matmul', 'last axis of x', lastAxis('matmul', 'x', x), weight.inFeatures);
   checkMatrix('matmul', 'weight', weight);
   if (bias) checkSize('matmul', 'length of the bias', bias.length, weight.outFeatures);
-  checkMode(mode);
+  checkOneOf('mode', mode, MODES);
   if (weight.kind === 'dense') return runKernel(matmulDense.name, { x }, { weight, bias });
   return runKernel(matmulPacked.name, { x }, { weight, bias, mode });
 }

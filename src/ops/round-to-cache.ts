@@ -1,5 +1,5 @@
 import type { Tensor } from '@tensorflow/tfjs-core';
-import { OptionError } from '../base/errors.js';
+import { checkOneOf } from '../base/options.js';
 import { roundToCache as kernel } from '../kernels/round-to-cache.js';
 import { runKernel } from '../kernels/run.js';
 import { CACHE_TYPES } from '../native/cache-pages.js';
@@ -15,8 +15,6 @@ import { checkTensor, lastAxis } from './check.js';
 export function roundToCache(x: Tensor, type: CacheType): Tensor {
   checkTensor('roundToCache', 'x', x, null);
   lastAxis('roundToCache', 'x', x);
-  if (!CACHE_TYPES.includes(type)) {
-    throw new OptionError({ thing: 'type', found: type, expected: CACHE_TYPES.join(', '), where: 'roundToCache' });
-  }
+  checkOneOf('type', type, CACHE_TYPES, 'roundToCache');
   return type === 'f32' ? x : runKernel(kernel.name, { x }, { type });
 }

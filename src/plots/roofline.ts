@@ -1,5 +1,6 @@
 import { figureOf, type Figure, type FigureOptions } from './figure.js';
-import { inWords, logTicks, rounded } from './numbers.js';
+import { logAxis } from './log-axis.js';
+import { inWords, rounded } from './numbers.js';
 import { numberIn, readRows, text, type TableLike } from './rows.js';
 import { CATEGORICAL, FONT } from './theme.js';
 import { plainText } from './token-text.js';
@@ -120,14 +121,3 @@ const familyOf = (hook: string): string => FAMILIES.find(({ holds }) => holds.te
 
 /** Least and most, with some room. */
 const ends = (values: readonly number[]): [number, number] => [Math.min(...values) / 1.6, Math.max(...values) * 1.6];
-
-function logAxis(from: number, to: number): object {
-  const ticks = logTicks(from, to);
-  return {
-    type: 'log',
-    range: [Math.log10(from), Math.log10(to)].map((end) => rounded(end)),
-    tickmode: 'array',
-    tickvals: ticks,
-    ticktext: ticks.map((tick) => inWords(tick)),
-  };
-}

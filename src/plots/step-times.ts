@@ -1,6 +1,7 @@
 import { figureOf, type Figure, type FigureOptions } from './figure.js';
 import { LEVEL_MARGIN, levelLine } from './level-line.js';
-import { inWords, logTicks, quantile, rounded } from './numbers.js';
+import { logAxis } from './log-axis.js';
+import { inWords, quantile, rounded } from './numbers.js';
 import { numberIn, readRows, text, type TableLike } from './rows.js';
 import { STANDS_OUT, USUAL } from './theme.js';
 import { tokenAxis, tokenText } from './token-text.js';
@@ -44,23 +45,11 @@ export function plotStepTimes(steps: readonly StepTimeRow[] | TableLike, { title
       xaxis: tokenAxis(tokens, 'generated token'),
       yaxis: {
         title: { text: `time / ms${log ? ' (logarithmic)' : ''}` },
-        ...(log ? logAxis(ascending) : { rangemode: 'tozero' }),
+        ...(log ? logAxis(ascending[0] / 1.3, ascending[ascending.length - 1] * 1.3) : { rangemode: 'tozero' }),
       },
       ...levelLine(median, `median<br>${inWords(median)} ms`, { color: STANDS_OUT, log }),
     },
     margin: { r: LEVEL_MARGIN },
     height: 400,
   });
-}
-
-function logAxis(ascending: readonly number[]): object {
-  const [from, to] = [ascending[0] / 1.3, ascending[ascending.length - 1] * 1.3];
-  const ticks = logTicks(from, to);
-  return {
-    type: 'log',
-    range: [Math.log10(from), Math.log10(to)].map((end) => rounded(end)),
-    tickmode: 'array',
-    tickvals: ticks,
-    ticktext: ticks.map((tick) => inWords(tick)),
-  };
 }

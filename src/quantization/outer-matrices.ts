@@ -5,11 +5,8 @@ import { dequantize } from '../matrix/dequantize.js';
 import type { DenseStorage, MatrixStorage } from '../matrix/storage.js';
 import type { LlamaWeights } from '../model/weights.js';
 import { weightHalves } from '../native/weight-memory.js';
+import type { OuterType } from './outer-types.js';
 import { roundMatrix } from './quantize-matrix.js';
-
-/** How lm_head or the embedding is held: as its file has it, or rounded when it is loaded. */
-export const OUTER_TYPES = ['stored', 'f16', 'int8', 'int4'] as const;
-export type OuterType = (typeof OUTER_TYPES)[number];
 
 /** Inputs that share a scale: Q4_0's and Q8_0's. */
 const GROUP_SIZE = 32;

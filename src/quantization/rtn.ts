@@ -1,5 +1,6 @@
 import { OptionError, ShapeError } from '../base/errors.js';
 import { f16ToF32, f32ToF16 } from '../base/float16.js';
+import { roundHalfEven } from '../base/round.js';
 import { packMatrix } from '../matrix/pack.js';
 import { groupsPerRow, type CodeBits, type PackedStorage } from '../matrix/storage.js';
 
@@ -55,11 +56,6 @@ export function quantizeRtn(
     }
   }
   return packMatrix({ bits, outFeatures, inFeatures, groupSize, codes, scales, zeros });
-}
-
-function roundHalfEven(value: number): number {
-  const up = Math.round(value);
-  return up - value === 0.5 && up % 2 !== 0 ? up - 1 : up;
 }
 
 const badWeight = (found: number, row: number, column: number): OptionError =>

@@ -2,7 +2,7 @@ import { stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { OptionError } from '../../base/errors.js';
 import { breather, type Breathe } from '../../base/event-loop.js';
-import { checkOptionNames, checkWhole } from '../../base/options.js';
+import { checkOneOf, checkOptionNames, checkWhole } from '../../base/options.js';
 import type { PackedForm, StorageForm } from '../../matrix/form.js';
 import type { LlamaConfig } from '../config.js';
 import { EMBEDDING, ggufNameOf, layerModules, LM_HEAD, outerModules, type ModuleSpec } from '../names.js';
@@ -90,10 +90,6 @@ export async function makeWeights(output: string, options: MakeWeightsOptions): 
 interface Recipe {
   readonly seed: number;
   readonly breathe: Breathe;
-}
-
-function checkOneOf(thing: string, found: string, known: readonly string[]): void {
-  if (!known.includes(found)) throw new OptionError({ thing, found, expected: known.join(', ') });
 }
 
 function modulesOf(config: LlamaConfig): ModuleSpec[] {

@@ -5,7 +5,7 @@ import { ReadBandwidth } from '../../native/read-bandwidth.js';
 import { footprint, memoryRatio } from './footprint.js';
 import { loopDelayDuring } from './loop-delay.js';
 import { benchReport, measured, single, type BenchReport, type Measurement } from './report.js';
-import { inRounds, ratios, spread, type Contender, type Rates, type RoundOptions } from './rounds.js';
+import { inRounds, ratios, scaled, spread, type Contender, type Rates, type RoundOptions } from './rounds.js';
 import { Subject } from './subject.js';
 
 const MODES: readonly Mode[] = ['fast', 'exact'];
@@ -82,9 +82,8 @@ async function decoding(subject: Subject, memory: Contender, options: RoundOptio
 
 /** Bytes of weights and cache that decoding reads a second, as a share of what memory gives. */
 export function shareOfBandwidth(subject: Subject, rates: Rates, name: string, work: string = 'decode, share of bandwidth'): Measurement {
-  const { median, low, high } = ratios(rates, name, 'memory');
   const percent = 100 * subject.bytesPerToken(near(subject));
-  return { work, engine: name, unit: '%', median: percent * median, low: percent * low, high: percent * high };
+  return { work, engine: name, unit: '%', ...scaled(ratios(rates, name, 'memory'), percent) };
 }
 
 const near = ({ contextLength }: Subject): number => Math.min(NEAR, Math.floor(contextLength / 2));

@@ -1,7 +1,7 @@
 import { availableParallelism, cpus, totalmem } from 'node:os';
 import type { RunRecord } from '../../model/run-record.js';
 import { native } from '../../native/native.js';
-import { spread, type Rates, type Spread } from './rounds.js';
+import { rateOf, type Rates, type Spread } from './rounds.js';
 
 /** One thing measured: the middle and the ends of all rounds. */
 export interface Measurement extends Spread {
@@ -53,7 +53,7 @@ export const measured = (work: string, engine: string, rates: Rates, name: strin
   work,
   engine,
   unit,
-  ...spread(rates.get(name) ?? []),
+  ...rateOf(rates, name),
 });
 
 /** One number without rounds. */

@@ -56,6 +56,16 @@ export function spread(values: readonly number[]): Spread {
   return { median, low: ascending[0], high: ascending[ascending.length - 1] };
 }
 
+/** The rates of one contender. */
+export const rateOf = (rates: Rates, name: string): Spread => spread(rates.get(name) ?? []);
+
+/** Other units of the same. */
+export const scaled = ({ median, low, high }: Spread, factor: number): Spread => ({
+  median: factor * median,
+  low: factor * low,
+  high: factor * high,
+});
+
 /** The rate of one over that of another, round by round. */
 export function ratios(rates: Rates, one: string, other: string): Spread {
   const [above, below] = [rates.get(one) ?? [], rates.get(other) ?? []];

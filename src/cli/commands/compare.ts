@@ -1,4 +1,5 @@
 import { Option, type Command } from 'commander';
+import { MODES } from '../../matrix/storage.js';
 import { CACHE_TYPES } from '../../native/cache-pages.js';
 import { number } from '../option-values.js';
 import type { CompareFlags } from '../compare.js';
@@ -22,7 +23,7 @@ export function addCompare(program: Command): void {
       'most windows to look at (all that the text fills)',
       number('--windows', { from: 1, whole: true }),
     )
-    .addOption(new Option('--modes <mode...>', 'open each model in each of these (exact)').choices(['exact', 'fast']))
+    .addOption(new Option('--modes <mode...>', 'open each model in each of these (exact)').choices(MODES))
     .addOption(new Option('--caches <type...>', 'the same of the KV cache (f32)').choices(CACHE_TYPES))
     .option('--json', 'as JSON')
     .action(async (reference: string, others: string[], flags: CompareFlags) => {

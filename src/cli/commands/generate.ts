@@ -1,12 +1,10 @@
 import type { Command } from 'commander';
 import { addSamplingOptions } from '../generate/sampling-options.js';
 import type { GenerateFlags } from '../generate/run.js';
+import { MODES } from '../../matrix/storage.js';
 import { CACHE_TYPES } from '../../native/cache-pages.js';
-import type { OuterType } from '../../quantization/outer-matrices.js';
+import { OUTER_TYPES } from '../../quantization/outer-types.js';
 import { number } from '../option-values.js';
-
-/** As in `withOuterTypes`, which is imported when the command runs. */
-const OUTER_TYPES: readonly OuterType[] = ['stored', 'f16', 'int8', 'int4'];
 
 export function addGenerate(program: Command): void {
   const command = program
@@ -24,7 +22,7 @@ export function addGenerate(program: Command): void {
     .addOption(command.createOption('--head <type>', 'hold the output matrix as its file has it, or rounded (stored)').choices(OUTER_TYPES))
     .addOption(command.createOption('--embedding <type>', 'the same of the embedding (stored)').choices(OUTER_TYPES))
     .option('--threads <number>', 'threads of the native kernels', number('--threads', { from: 1, to: 256, whole: true }))
-    .addOption(command.createOption('--mode <mode>', 'exact, or fast: activations rounded to int8 (exact)').choices(['exact', 'fast']))
+    .addOption(command.createOption('--mode <mode>', 'exact, or fast: activations rounded to int8 (exact)').choices(MODES))
     .addOption(command.createOption('--cache <type>', 'how the KV cache holds its numbers (f32)').choices(CACHE_TYPES))
     .option('--environment', 'first tell what the model runs on')
     .option('--echo', 'write the prompt before its continuation')

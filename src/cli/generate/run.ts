@@ -9,8 +9,7 @@ import type { Mode } from '../../matrix/storage.js';
 import type { CacheType } from '../../native/native.js';
 import { loadModel, type LoadOptions, type OpenedModel } from '../../opened-model.js';
 import { INTERRUPTED, reportFailure, UsageError } from '../failure.js';
-import { ProgressLine } from '../progress-line.js';
-import { cancellation } from '../cancellation.js';
+import { followed } from '../followed.js';
 import { askForPrompts, readStandardInput } from './prompt.js';
 import { samplingOptions, type SamplingFlags } from './sampling-options.js';
 import { peakMemoryBytes, toJson } from './statistics.js';
@@ -76,10 +75,8 @@ function checkTokensOut({ tokensOut }: GenerateFlags, interactive: boolean): voi
 }
 
 async function open(path: string, { threads, mode, cache, head, embedding, quiet }: GenerateFlags): Promise<OpenedModel> {
-  const progress = new ProgressLine(!quiet);
-  const { signal, done } = cancellation();
-  try {
-    return await loadModel(path, {
+  return followed(quiet, (progress, signal) =>
+    loadModel(path, {
       threads,
       mode,
       cache,
@@ -87,23 +84,18 @@ async function open(path: string, { threads, mode, cache, head, embedding, quiet
       embedding,
       signal,
       onProgress: (layer, all) => progress.show('loading', layer, all),
-    });
-  } finally {
-    done();
-    progress.clear();
-  }
+    }),
+  );
 }
 
 /** Continues one prompt and writes what was asked for; false if it was cancelled. */
 async function answer(model: OpenedModel, prompt: string | Int32Array, flags: GenerateFlags): Promise<boolean> {
-  const progress = new ProgressLine(!flags.quiet);
-  const { signal, done } = cancellation();
-  const options = {
-    ...samplingOptions(flags),
-    signal,
-    onProgress: (run: number, all: number) => progress.show('reading the prompt', run, all),
-  };
-  try {
+  return followed(flags.quiet, async (progress, signal) => {
+    const options = {
+      ...samplingOptions(flags),
+      signal,
+      onProgress: (run: number, all: number) => progress.show('reading the prompt', run, all),
+    };
     const generations =
       flags.samples === undefined ? [model.generate(prompt, options)] : model.generateSamples(prompt, flags.samples, options);
     const results = flags.json
@@ -115,10 +107,7 @@ async function answer(model: OpenedModel, prompt: string | Int32Array, flags: Ge
       await writeTokenFile(flags.tokensOut, (results[0] as GenerationResult).ids, model.config.vocabSize);
     }
     return results.every(({ stopReason }) => stopReason !== 'cancelled');
-  } finally {
-    done();
-    progress.clear();
-  }
+  });
 }
 
 /** The same for a prompt from a terminal, where one that cannot be continued is followed by the next. */

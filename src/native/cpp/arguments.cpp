@@ -194,8 +194,7 @@ PackedMatrix Reader::packed(const Napi::Value& value, const std::string& what) c
   w.groups = (w.inFeatures - 1) / w.groupSize + 1;
   w.rowBytes = size(from.Get("rowBytes"), what + ".rowBytes", 1);
   product({w.inFeatures, w.bits});
-  const size_t rowBytes =
-      PackedMatrix::planeBytes(w.inFeatures, w.lowBits()) + PackedMatrix::planeBytes(w.inFeatures, w.highBits());
+  const size_t rowBytes = PackedMatrix::bytesOfRow(w.inFeatures, w.bits);
   if (w.rowBytes != rowBytes) rangeError(what + ".rowBytes", std::to_string(w.rowBytes), std::to_string(rowBytes));
   const Napi::Value codes = from.Get("codes");
   const Napi::Value scaleValues = from.Get("scales");

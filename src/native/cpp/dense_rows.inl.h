@@ -44,9 +44,7 @@ static inline void denseRange(const DenseMatrix& w, const float* x, size_t rows,
 /** y of all rows at outputs [from, to). */
 static inline void denseRange(const DenseMatrix& w, const float* x, size_t rows, size_t from, size_t to,
                               const float* bias, float* y) {
-  if (w.type == FloatType::f16) denseRange<FloatType::f16>(w, x, rows, from, to, bias, y);
-  else if (w.type == FloatType::bf16) denseRange<FloatType::bf16>(w, x, rows, from, to, bias, y);
-  else denseRange<FloatType::f32>(w, x, rows, from, to, bias, y);
+  withType(w.type, [&](auto type) { denseRange<decltype(type)::value>(w, x, rows, from, to, bias, y); });
 }
 
 }  // namespace nibblelens::NIBBLELENS_ISA

@@ -8,6 +8,7 @@
 #pragma once
 
 #include "lanes_avx2.h"
+#include "storage.h"
 
 namespace nibblelens::NIBBLELENS_ISA {
 
@@ -53,7 +54,7 @@ static inline Codes loadCodes(const uint8_t* low, const uint8_t* high) {
     const __m256i second = half ? _mm256_setzero_si256() : loadBytes<false>(low + run * 64 + (half ? 0 : 32));
     return {_mm256_permute2x128_si256(first, second, 0x20), _mm256_permute2x128_si256(first, second, 0x31)};
   } else {
-    constexpr int lowBits = bits >= 4 ? 4 : 2;
+    constexpr int lowBits = static_cast<int>(PackedMatrix::lowBitsOf(bits));
     const Codes lower = planeCodes<lowBits, run, half, 0>(low);
     if constexpr (bits == lowBits) return lower;
     else {

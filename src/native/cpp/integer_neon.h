@@ -6,6 +6,7 @@
 #pragma once
 
 #include "lanes_neon.h"
+#include "storage.h"
 
 namespace nibblelens::NIBBLELENS_ISA {
 
@@ -56,7 +57,7 @@ static inline Codes loadCodes(const uint8_t* low, const uint8_t* high) {
     if constexpr (half) return {{vld1q_u8(from), none}, {vld1q_u8(from + 16), none}};
     else return {{vld1q_u8(from), vld1q_u8(from + 32)}, {vld1q_u8(from + 16), vld1q_u8(from + 48)}};
   } else {
-    constexpr int lowBits = bits >= 4 ? 4 : 2;
+    constexpr int lowBits = static_cast<int>(PackedMatrix::lowBitsOf(bits));
     const Codes lower = planeCodes<lowBits, run, half, 0>(low);
     if constexpr (bits == lowBits) return lower;
     else {

@@ -5,6 +5,7 @@
 #include <cmath>
 
 #include "lanes_scalar.h"
+#include "storage.h"
 
 namespace nibblelens::NIBBLELENS_ISA {
 
@@ -37,7 +38,7 @@ static inline Codes loadCodes(const uint8_t* low, const uint8_t* high) {
       std::memcpy(codes.odd + 16 * part, low + run * 64 + 32 * part + 16, 16);
     }
   } else {
-    constexpr int lowBits = bits >= 4 ? 4 : 2;
+    constexpr int lowBits = static_cast<int>(PackedMatrix::lowBitsOf(bits));
     addPlane<lowBits, run, half, 0>(low, codes);
     if constexpr (bits > lowBits) addPlane<bits - lowBits, run, half, lowBits>(high, codes);
   }

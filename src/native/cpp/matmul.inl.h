@@ -24,6 +24,10 @@ static inline Path pathOf(const Linear& linear, size_t rows, Mode mode) {
   return mode == Mode::fast && hasQuads(linear.packed) ? Path::quads : Path::tiles;
 }
 
+static inline size_t piecesOf(const Linear& linear) {
+  return (linear.outFeatures() + kOutputsPerPiece - 1) / kOutputsPerPiece;
+}
+
 /** x as integers, of up to kTileRows rows; in memory of the calling thread. */
 static inline PreparedRow* prepareRows(const float* x, size_t rows, size_t inFeatures, Mode mode) {
   const PreparedRows layout(mode, inFeatures);
@@ -51,17 +55,13 @@ static void matmul(const float* x, size_t allRows, const Linear* const* linears,
       prepares = prepares || path == Path::dots || path == Path::quads;
       if (path == Path::tiles && tileScratch(rows) > scratch) scratch = tileScratch(rows);
       if (path == Path::quads && quadScratch(rows) > scratch) scratch = quadScratch(rows);
-      pieces += (linears[i]->outFeatures() + kOutputsPerPiece - 1) / kOutputsPerPiece;
+      pieces += piecesOf(*linears[i]);
       outputs += linears[i]->outFeatures();
     }
     const PreparedRow* const prepared = prepares ? prepareRows(from, rows, inFeatures, mode) : nullptr;
     parallelFor(pieces, rows * inFeatures * outputs, scratch, [&](size_t piece, float* floats) {
       size_t i = 0;
-      for (;; i++) {
-        const size_t own = (linears[i]->outFeatures() + kOutputsPerPiece - 1) / kOutputsPerPiece;
-        if (piece < own) break;
-        piece -= own;
-      }
+      for (; piece >= piecesOf(*linears[i]); i++) piece -= piecesOf(*linears[i]);
       const Linear& linear = *linears[i];
       const size_t n = piece * kOutputsPerPiece;
       const size_t end = smaller(n + kOutputsPerPiece, linear.outFeatures());

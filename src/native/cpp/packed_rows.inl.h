@@ -245,12 +245,7 @@ static inline void dotRange(const PackedMatrix& w, const PreparedRow* x, size_t 
 template <Mode mode>
 static inline void dotRange(const PackedMatrix& w, const PreparedRow* x, size_t rows, size_t from, size_t to,
                             const float* bias, float* y) {
-  if (w.bits == 2) dotRange<2, mode>(w, x, rows, from, to, bias, y);
-  else if (w.bits == 3) dotRange<3, mode>(w, x, rows, from, to, bias, y);
-  else if (w.bits == 4) dotRange<4, mode>(w, x, rows, from, to, bias, y);
-  else if (w.bits == 5) dotRange<5, mode>(w, x, rows, from, to, bias, y);
-  else if (w.bits == 6) dotRange<6, mode>(w, x, rows, from, to, bias, y);
-  else dotRange<8, mode>(w, x, rows, from, to, bias, y);
+  withBits(w.bits, [&](auto bits) { dotRange<decltype(bits)::value, mode>(w, x, rows, from, to, bias, y); });
 }
 
 }  // namespace nibblelens::NIBBLELENS_ISA

@@ -127,44 +127,36 @@ static inline void addPart(const PreparedRow* x, size_t stretch, size_t part, co
   }
 }
 
+/** Of at most kTileRows rows. */
 template <int bits, Rule rule>
 static inline void quadOutputs(const PackedMatrix& w, const PreparedRow* x, size_t rows, size_t n, const float* bias,
                                float* y, float* scratch) {
-  const size_t outputs = smaller(kTileOutputs, w.outFeatures - n);
   constexpr size_t kValues = kParts * kTileOutputs;
   float* const values = scratch + (kQuadTileBytes + kLanes * kStretch) / sizeof(float);
-  float* const totals = values + 3 * kValues;  // [kTileRows, kTileOutputs]
+  float* const totals = values + 3 * kValues;  // [rows, kTileOutputs]
   auto* const bytes = reinterpret_cast<uint8_t*>(scratch);
   const QuadTile tile{bytes, values, values + kValues, values + 2 * kValues};
-  for (size_t row = 0; row < rows; row += kTileRows) {
-    const size_t count = smaller(kTileRows, rows - row);
-    std::memset(totals, 0, count * kTileOutputs * sizeof(float));
-    for (size_t stretch = 0; stretch * kStretch < w.inFeatures; stretch++) {
-      fillQuadTile<bits, rule>(w, n, stretch, bytes + kQuadTileBytes, tile);
-      const size_t parts = smaller((w.inFeatures - stretch * kStretch + kScaled - 1) / kScaled, kParts);
-      size_t r = 0;
-      for (; r + kQuadRows <= count; r += kQuadRows) {
-        for (size_t part = 0; part < parts; part++) {
-          addPart<bits, rule, kQuadRows>(x + row + r, stretch, part, tile, totals + r * kTileOutputs);
-        }
-      }
-      for (; r < count; r++) {
-        for (size_t part = 0; part < parts; part++) {
-          addPart<bits, rule, 1>(x + row + r, stretch, part, tile, totals + r * kTileOutputs);
-        }
+  std::memset(totals, 0, rows * kTileOutputs * sizeof(float));
+  for (size_t stretch = 0; stretch * kStretch < w.inFeatures; stretch++) {
+    fillQuadTile<bits, rule>(w, n, stretch, bytes + kQuadTileBytes, tile);
+    const size_t parts = smaller((w.inFeatures - stretch * kStretch + kScaled - 1) / kScaled, kParts);
+    size_t r = 0;
+    for (; r + kQuadRows <= rows; r += kQuadRows) {
+      for (size_t part = 0; part < parts; part++) {
+        addPart<bits, rule, kQuadRows>(x + r, stretch, part, tile, totals + r * kTileOutputs);
       }
     }
-    for (size_t r = 0; r < count; r++) {
-      for (size_t j = 0; j < outputs; j++) {
-        y[(row + r) * w.outFeatures + n + j] = totals[r * kTileOutputs + j] + (bias ? bias[n + j] : 0.0f);
+    for (; r < rows; r++) {
+      for (size_t part = 0; part < parts; part++) {
+        addPart<bits, rule, 1>(x + r, stretch, part, tile, totals + r * kTileOutputs);
       }
     }
   }
+  writeTotals(totals, rows, smaller(kTileOutputs, w.outFeatures - n), n, bias, y, w.outFeatures);
 }
 
 static inline size_t quadScratch(size_t rows) {
-  return (kQuadTileBytes + kLanes * kStretch) / sizeof(float) + 3 * kParts * kTileOutputs +
-         smaller(rows, kTileRows) * kTileOutputs;
+  return (kQuadTileBytes + kLanes * kStretch) / sizeof(float) + 3 * kParts * kTileOutputs + rows * kTileOutputs;
 }
 
 template <int bits>
@@ -178,11 +170,10 @@ static inline void quadOutputs(const PackedMatrix& w, const PreparedRow* x, size
 
 static inline void quadOutputs(const PackedMatrix& w, const PreparedRow* x, size_t rows, size_t n, const float* bias,
                                float* y, float* scratch) {
-  if (w.bits == 2) quadOutputs<2>(w, x, rows, n, bias, y, scratch);
-  else if (w.bits == 3) quadOutputs<3>(w, x, rows, n, bias, y, scratch);
-  else if (w.bits == 4) quadOutputs<4>(w, x, rows, n, bias, y, scratch);
-  else if (w.bits == 5) quadOutputs<5>(w, x, rows, n, bias, y, scratch);
-  else quadOutputs<6>(w, x, rows, n, bias, y, scratch);
+  withBits(w.bits, [&](auto bits) {
+    // codes of 8 bits have no quads, see `hasQuads`
+    if constexpr (bits < 8) quadOutputs<decltype(bits)::value>(w, x, rows, n, bias, y, scratch);
+  });
 }
 
 }  // namespace nibblelens::NIBBLELENS_ISA

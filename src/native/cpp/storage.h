@@ -32,7 +32,9 @@ struct PackedMatrix {
   /** Given: W = q·s + offset, and `zeros` is null. Of `scaleType`. */
   const void* offsets = nullptr;
 
-  size_t lowBits() const { return bits == 8 ? 8 : bits >= 4 ? 4 : 2; }
+  /** Bits of the plane that holds the lowest ones of codes of `bits`; a second plane has the others. */
+  static constexpr size_t lowBitsOf(size_t bits) { return bits == 8 ? 8 : bits >= 4 ? 4 : 2; }
+  size_t lowBits() const { return lowBitsOf(bits); }
   size_t highBits() const { return bits - lowBits(); }
   /** Where the plane of high bits starts in a row. */
   size_t highStart() const { return planeBytes(inFeatures, lowBits()); }
@@ -43,6 +45,9 @@ struct PackedMatrix {
     const size_t codes = 256 / planeBits;
     const size_t rest = inFeatures % codes;
     return inFeatures / codes * 32 + (rest == 0 ? 0 : rest <= 32 ? 16 : 32);
+  }
+  static size_t bytesOfRow(size_t inFeatures, size_t bits) {
+    return planeBytes(inFeatures, lowBitsOf(bits)) + planeBytes(inFeatures, bits - lowBitsOf(bits));
   }
 };
 

@@ -13,7 +13,7 @@ namespace nibblelens::NIBBLELENS_ISA {
 constexpr size_t kChain = 32;
 constexpr size_t kTileLanes = 2;
 constexpr size_t kTileOutputs = kTileLanes * kLanes;
-/** Rows that share a tile before it is decoded again; their totals take 32 KB. */
+/** Most rows that share a tile before it is decoded again; their totals take 32 KB. */
 constexpr size_t kTileRows = 512;
 
 /** totals[r, j] += Σ_k x[r, k]·tile[k, j] over `length` inputs. */
@@ -67,36 +67,37 @@ static inline void decodeTile(const Matrix& w, size_t n, size_t block, float* ro
   }
 }
 
-template <typename Matrix>
-static inline void tileOutputs(const float* x, size_t rows, const Matrix& w, size_t n, const float* bias, float* y,
-                               float* scratch) {
-  const size_t outputs = smaller(kTileOutputs, w.outFeatures - n);
-  float* const tile = scratch;                                // [kBlock, kTileOutputs]
-  float* const decoded = tile + kBlock * kTileOutputs;        // [kLanes, kBlock]
-  float* const totals = decoded + kLanes * kBlock;            // [kTileRows, kTileOutputs]
-  for (size_t row = 0; row < rows; row += kTileRows) {
-    const size_t count = smaller(kTileRows, rows - row);
-    std::memset(totals, 0, count * kTileOutputs * sizeof(float));
-    for (size_t block = 0; block * kBlock < w.inFeatures; block++) {
-      const size_t length = smaller(w.inFeatures - block * kBlock, kBlock);
-      decodeTile(w, n, block, decoded, tile);
-      const float* const from = x + row * w.inFeatures + block * kBlock;
-      size_t r = 0;
-      for (; r + kMicroRows <= count; r += kMicroRows) {
-        addBlock<kMicroRows>(from + r * w.inFeatures, w.inFeatures, tile, length, totals + r * kTileOutputs);
-      }
-      for (; r < count; r++) addBlock<1>(from + r * w.inFeatures, w.inFeatures, tile, length, totals + r * kTileOutputs);
-    }
-    for (size_t r = 0; r < count; r++) {
-      for (size_t j = 0; j < outputs; j++) {
-        y[(row + r) * w.outFeatures + n + j] = totals[r * kTileOutputs + j] + (bias ? bias[n + j] : 0.0f);
-      }
+/** y[r, n + j] = totals[r, j] + bias */
+static inline void writeTotals(const float* totals, size_t rows, size_t outputs, size_t n, const float* bias, float* y,
+                               size_t yStride) {
+  for (size_t r = 0; r < rows; r++) {
+    for (size_t j = 0; j < outputs; j++) {
+      y[r * yStride + n + j] = totals[r * kTileOutputs + j] + (bias ? bias[n + j] : 0.0f);
     }
   }
 }
 
-static inline size_t tileScratch(size_t rows) {
-  return kBlock * kTileOutputs + kLanes * kBlock + smaller(rows, kTileRows) * kTileOutputs;
+/** Of at most kTileRows rows. */
+template <typename Matrix>
+static inline void tileOutputs(const float* x, size_t rows, const Matrix& w, size_t n, const float* bias, float* y,
+                               float* scratch) {
+  float* const tile = scratch;                          // [kBlock, kTileOutputs]
+  float* const decoded = tile + kBlock * kTileOutputs;  // [kLanes, kBlock]
+  float* const totals = decoded + kLanes * kBlock;      // [rows, kTileOutputs]
+  std::memset(totals, 0, rows * kTileOutputs * sizeof(float));
+  for (size_t block = 0; block * kBlock < w.inFeatures; block++) {
+    const size_t length = smaller(w.inFeatures - block * kBlock, kBlock);
+    decodeTile(w, n, block, decoded, tile);
+    const float* const from = x + block * kBlock;
+    size_t r = 0;
+    for (; r + kMicroRows <= rows; r += kMicroRows) {
+      addBlock<kMicroRows>(from + r * w.inFeatures, w.inFeatures, tile, length, totals + r * kTileOutputs);
+    }
+    for (; r < rows; r++) addBlock<1>(from + r * w.inFeatures, w.inFeatures, tile, length, totals + r * kTileOutputs);
+  }
+  writeTotals(totals, rows, smaller(kTileOutputs, w.outFeatures - n), n, bias, y, w.outFeatures);
 }
+
+static inline size_t tileScratch(size_t rows) { return kBlock * kTileOutputs + kLanes * kBlock + rows * kTileOutputs; }
 
 }  // namespace nibblelens::NIBBLELENS_ISA

@@ -39,6 +39,27 @@ static inline float weightAt(const PackedMatrix& w, size_t n, size_t k) {
   return static_cast<float>(code - (w.zeros ? w.zeros[index] : 1 << (w.bits - 1))) * scale;
 }
 
+/** Calls body with the width of codes as a constant. */
+template <typename Body>
+static inline void withBits(size_t bits, const Body& body) {
+  using std::integral_constant;
+  if (bits == 2) body(integral_constant<int, 2>());
+  else if (bits == 3) body(integral_constant<int, 3>());
+  else if (bits == 4) body(integral_constant<int, 4>());
+  else if (bits == 5) body(integral_constant<int, 5>());
+  else if (bits == 6) body(integral_constant<int, 6>());
+  else body(integral_constant<int, 8>());
+}
+
+/** The same with a type of floats. */
+template <typename Body>
+static inline void withType(FloatType type, const Body& body) {
+  using std::integral_constant;
+  if (type == FloatType::f16) body(integral_constant<FloatType, FloatType::f16>());
+  else if (type == FloatType::bf16) body(integral_constant<FloatType, FloatType::bf16>());
+  else body(integral_constant<FloatType, FloatType::f32>());
+}
+
 /** Where the planes of an output's stretch start. */
 template <int bits>
 struct StretchCodes {
@@ -46,7 +67,7 @@ struct StretchCodes {
   const uint8_t* high;
 
   StretchCodes(const PackedMatrix& w, size_t n, size_t stretch) {
-    constexpr size_t lowBits = bits == 8 ? 8 : bits >= 4 ? 4 : 2;
+    constexpr size_t lowBits = PackedMatrix::lowBitsOf(bits);
     low = w.codes + n * w.rowBytes + stretch * (kStretch * lowBits / 8);
     high = w.codes + n * w.rowBytes + w.highStart() + stretch * (kStretch * (bits - lowBits) / 8);
   }
@@ -101,12 +122,7 @@ static inline void applyGroup(const PackedMatrix& w, size_t index, size_t length
 static inline void decodeBlock(const PackedMatrix& w, size_t n, size_t block, float* to) {
   const size_t first = block * kBlock;
   const size_t length = smaller(w.inFeatures - first, kBlock);
-  if (w.bits == 2) decodeCodes<2>(w, n, block, length, to);
-  else if (w.bits == 3) decodeCodes<3>(w, n, block, length, to);
-  else if (w.bits == 4) decodeCodes<4>(w, n, block, length, to);
-  else if (w.bits == 5) decodeCodes<5>(w, n, block, length, to);
-  else if (w.bits == 6) decodeCodes<6>(w, n, block, length, to);
-  else decodeCodes<8>(w, n, block, length, to);
+  withBits(w.bits, [&](auto bits) { decodeCodes<decltype(bits)::value>(w, n, block, length, to); });
   for (size_t k = first; k < first + length;) {
     const size_t group = k / w.groupSize;
     const size_t end = smaller((group + 1) * w.groupSize, first + length);
@@ -142,9 +158,7 @@ static inline void decodeFloats(const DenseMatrix& w, size_t n, size_t first, si
 static inline void decodeBlock(const DenseMatrix& w, size_t n, size_t block, float* to) {
   const size_t first = block * kBlock;
   const size_t length = smaller(w.inFeatures - first, kBlock);
-  if (w.type == FloatType::f16) decodeFloats<FloatType::f16>(w, n, first, length, to);
-  else if (w.type == FloatType::bf16) decodeFloats<FloatType::bf16>(w, n, first, length, to);
-  else decodeFloats<FloatType::f32>(w, n, first, length, to);
+  withType(w.type, [&](auto type) { decodeFloats<decltype(type)::value>(w, n, first, length, to); });
 }
 
 }  // namespace nibblelens::NIBBLELENS_ISA

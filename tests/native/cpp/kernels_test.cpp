@@ -67,7 +67,7 @@ void packedMatmul(const Sizes& sizes, Rule rule, bool half, Mode mode, Random& r
   const size_t groups = (in - 1) / groupSize + 1;
   PackedMatrix w;
   w.bits = bits;
-  const size_t rowBytes = PackedMatrix::planeBytes(in, w.lowBits()) + PackedMatrix::planeBytes(in, w.highBits());
+  const size_t rowBytes = PackedMatrix::bytesOfRow(in, bits);
   const size_t shift = random.below(3);
   Guarded<uint8_t> codes(out * rowBytes, shift);
   Guarded<uint8_t> zeros(out * groups, shift);
