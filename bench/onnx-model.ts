@@ -1,5 +1,5 @@
 import { f16ArrayToF32 } from '../dist/base/float16.js';
-import { unpackRow } from '../dist/matrix/planes.js';
+import { groupSlot, unpackRow } from '../dist/matrix/panels.js';
 import { groupsPerRow, type PackedStorage } from '../dist/matrix/storage.js';
 
 /*
@@ -63,17 +63,23 @@ export interface OnnxMatrix {
 }
 
 export function onnxMatrix(source: PackedStorage): OnnxMatrix {
-  const { outFeatures, inFeatures, groupSize, rowBytes, scales, zeros } = source;
+  const { outFeatures, inFeatures, groupSize, zeros } = source;
+  const stored = source.scales instanceof Uint16Array ? f16ArrayToF32(source.scales) : source.scales;
   const groups = groupsPerRow(inFeatures, groupSize);
   const row = new Uint8Array(inFeatures);
   const codes = new Uint8Array((outFeatures * inFeatures) / 2);
   const zeroBytes = new Uint8Array((outFeatures * groups) / 2);
+  const scales = new Float32Array(outFeatures * groups);
   for (let n = 0; n < outFeatures; n++) {
-    unpackRow(source.codes, n * rowBytes, 4, row);
+    unpackRow(source.codes, 4, n, row);
     for (let k = 0; k < inFeatures; k += 2) codes[(n * inFeatures + k) / 2] = row[k] | (row[k + 1] << 4);
+    for (let g = 0; g < groups; g++) {
+      const [at, slot] = [n * groups + g, groupSlot(n, g, groups)];
+      scales[at] = stored[slot];
+      zeroBytes[at >> 1] |= (zeros?.[slot] ?? 8) << (4 * (at & 1));
+    }
   }
-  for (let at = 0; at < outFeatures * groups; at += 2) zeroBytes[at / 2] = (zeros?.[at] ?? 8) | ((zeros?.[at + 1] ?? 8) << 4);
-  return { source, codes, zeros: zeroBytes, scales: scales instanceof Uint16Array ? f16ArrayToF32(scales) : scales };
+  return { source, codes, zeros: zeroBytes, scales };
 }
 
 const bytesOf = ({ buffer, byteOffset, byteLength }: ArrayBufferView): Uint8Array => new Uint8Array(buffer, byteOffset, byteLength);

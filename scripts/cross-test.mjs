@@ -11,7 +11,7 @@ import { run } from './setup/run.mjs';
 
 const TARGET = 'aarch64-linux-musl';
 const PROCESSORS = ['cortex-a72', 'neoverse-n1'];
-const TESTS = ['kernels_test.cpp', 'decoder_test.cpp'];
+const TESTS = ['products_test.cpp', 'kernels_test.cpp', 'decoder_test.cpp'];
 /** QEMU takes some twenty times as long as the machine itself. */
 const RUN_MS = 1_200_000;
 

@@ -72,7 +72,9 @@ export interface LoadOptions {
 export type RunInput = string | Int32Array | readonly (string | Int32Array)[];
 
 /**
- * Opens a LLaMA: a Hugging Face folder, float or AWQ, or a GGUF file.
+ * Opens a LLaMA: a Hugging Face folder, float or AWQ, a GGUF file, or what `convertCheckpoint` made of either.
+ * Where that was made of a GGUF file with SentencePiece's pieces, they are read when a text is first encoded: of 32,000
+ * that takes some 50 ms, and what is wrong with one of them is a TokenizerError only then.
  * @throws CheckpointError or TokenizerError where files are missing or bad, OptionError and UnknownNameError for wrong
  * options, the signal's reason once it is aborted.
  */

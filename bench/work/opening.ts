@@ -15,10 +15,12 @@ export async function opening({ signal }: Setting): Promise<Findings> {
   for (let i = 0; i < TIMES; i++) of.push(await footprint(converted, 'map', signal));
   const slow = await footprint(gguf, 'map', signal);
   const [times, ratio] = [spread(of.map(({ openMs }) => openMs)), spread(of.map(memoryRatio))];
+  const withText = spread(of.map(({ openMs, encodeMs }) => openMs + (encodeMs ?? 0)));
   const rss = spread(of.map(({ peakRss }) => peakRss / 1e6));
   return {
     measurements: [
       { work: 'opening', engine: '1.1B converted', unit: 'ms', ...times },
+      { work: 'opening and encoding the first text', engine: '1.1B converted', unit: 'ms', ...withText },
       single('opening', '1.1B GGUF', slow.openMs, 'ms'),
       { work: 'peak RSS', engine: '1.1B converted', unit: 'MB', ...rss },
       single('peak RSS', '1.1B GGUF', slow.peakRss / 1e6, 'MB'),

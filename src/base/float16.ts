@@ -3,14 +3,25 @@ import { roundHalfEven } from './round.js';
 const f32 = new Float32Array(1);
 const u32 = new Uint32Array(f32.buffer);
 
+/** Whether binary16 bits are those of a normal number: neither zero, subnormal, infinite nor NaN. */
+function isNormalF16(bits: number): boolean {
+  const exponent = bits & 0x7c00;
+  return exponent !== 0 && exponent !== 0x7c00;
+}
+
+/** The float32 bits of a normal number in binary16: its exponent is moved, by 127 − 15. */
+const widened = (bits: number): number => ((bits & 0x8000) << 16) | (((bits & 0x7fff) << 13) + 0x38000000);
+
 /** The float32 value of IEEE binary16 bits; exact. */
 export function f16ToF32(bits: number): number {
+  if (isNormalF16(bits)) {
+    u32[0] = widened(bits);
+    return f32[0];
+  }
   const sign = bits & 0x8000 ? -1 : 1;
-  const exponent = (bits >> 10) & 31;
   const fraction = bits & 1023;
-  if (exponent === 0) return sign * fraction * 2 ** -24;
-  if (exponent === 31) return fraction ? NaN : sign * Infinity;
-  return sign * (1024 + fraction) * 2 ** (exponent - 25);
+  if ((bits & 0x7c00) === 0) return sign * fraction * 2 ** -24;
+  return fraction ? NaN : sign * Infinity;
 }
 
 /** IEEE binary16 bits of a float32 value, rounded to nearest, ties to even. */
@@ -49,9 +60,7 @@ export function f16ArrayToF32(bits: Uint16Array): Float32Array {
   const words = new Uint32Array(values.buffer);
   for (let i = 0; i < bits.length; i++) {
     const half = bits[i];
-    const magnitude = half & 0x7fff;
-    const isNormal = magnitude >= 0x400 && magnitude < 0x7c00;
-    if (isNormal) words[i] = ((half & 0x8000) << 16) | ((magnitude << 13) + 0x38000000);
+    if (isNormalF16(half)) words[i] = widened(half);
     else values[i] = f16ToF32(half);
   }
   return values;

@@ -1,7 +1,7 @@
 import { CheckpointError } from '../base/errors.js';
 import { breather, type Breathe } from '../base/event-loop.js';
 import { bf16ToF32, f16ToF32 } from '../base/float16.js';
-import { packedRowBytes } from '../matrix/planes.js';
+import { groupSlot, groupSlots, PANEL } from '../matrix/panels.js';
 import { groupsPerRow, type PackedStorage } from '../matrix/storage.js';
 import { weightFloats, weightHalves } from '../native/weight-memory.js';
 import { eachRow, gemmCodes, gemmZeros, gemvCodes, gemvFastCodes, gemvZeros } from './awq-codes.js';
@@ -96,7 +96,7 @@ export function awqLayout(
 }
 
 /**
- * Codes, zero points, scales and offsets of an AWQ linear layer, exactly as its file has them, in compute layout 2.
+ * Codes, zero points, scales and offsets of an AWQ linear layer, exactly as its file has them, in compute layout 3.
  * Padding of zeros and scales is dropped; f16 scales stay f16, bfloat16 ones become float32.
  * @throws CheckpointError for shapes or dtypes that fit no layout, and scales or offsets that are not finite.
  */
@@ -109,7 +109,7 @@ export async function unpackAwq(
   const layout = awqLayout(parts, sizes);
   const groupSize = Math.min(sizes.groupSize, inFeatures);
   const groups = groupsPerRow(inFeatures, groupSize);
-  const words = async (part: PackedPart) => (await part.read(breathe)) as Int32Array | Int16Array;
+  const words = async (part: PackedPart) => (await part.read(breathe)) as Int32Array;
   const perGroup = async (part: PackedPart, thing: string) => {
     const stored = (await part.read(breathe)) as Uint16Array | Float32Array;
     // [N, groups or more] or [groups or more, N]
@@ -123,7 +123,6 @@ export async function unpackAwq(
     outFeatures,
     inFeatures,
     groupSize,
-    rowBytes: packedRowBytes(inFeatures, 4),
     scales,
   } as const;
   switch (layout) {
@@ -139,7 +138,8 @@ export async function unpackAwq(
     }
     case 'gemv_fast': {
       if (!parts.qzeros) throw missingZeros(parts.qweight);
-      const codes = await gemvFastCodes(await words(parts.qweight), outFeatures, inFeatures, breathe);
+      const stored = (await parts.qweight.read(breathe)) as Int16Array;
+      const codes = await gemvFastCodes(stored, outFeatures, inFeatures, breathe);
       return { ...shared, codes, zeros: null, offsets: await perGroup(parts.qzeros, 'offset') };
     }
   }
@@ -153,7 +153,7 @@ interface GroupOrder {
   readonly groupStep: number;
 }
 
-/** Scales or offsets as [N, groups], all finite; bfloat16 becomes float32. */
+/** Scales or offsets in the order of panels, all finite; bfloat16 becomes float32. */
 async function finite(
   part: PackedPart,
   thing: string,
@@ -161,18 +161,19 @@ async function finite(
   { n, groups, rowStep, groupStep }: GroupOrder,
   breathe: Breathe,
 ): Promise<Uint16Array | Float32Array> {
-  const values = part.dtype === 'F16' ? weightHalves(n * groups) : weightFloats(n * groups);
+  const values = part.dtype === 'F16' ? weightHalves(groupSlots(n, groups)) : weightFloats(groupSlots(n, groups));
   const isFloat16 = part.dtype === 'F16';
   const decode = part.dtype === 'BF16' ? bf16ToF32 : (value: number) => value;
   await eachRow(n, breathe, (row) => {
-    for (let g = 0; g < groups; g++) {
+    let slot = groupSlot(row, 0, groups);
+    for (let g = 0; g < groups; g++, slot += PANEL) {
       const value = decode(stored[row * rowStep + g * groupStep]);
       if (isFloat16 ? isNotFiniteF16(value) : !Number.isFinite(value)) {
         const found = String(isFloat16 ? f16ToF32(value) : value);
         const where = `${part.where}, output ${row}, group ${g}`;
         throw new CheckpointError({ thing, found, expected: 'a finite number', where });
       }
-      values[row * groups + g] = value;
+      values[slot] = value;
     }
   });
   return values;

@@ -1,7 +1,6 @@
 import { CheckpointError } from '../base/errors.js';
 import type { Breathe } from '../base/event-loop.js';
 import { formName, type StorageForm } from '../matrix/form.js';
-import { packedRowBytes } from '../matrix/planes.js';
 import type { MatrixStorage } from '../matrix/storage.js';
 import type { CheckpointFiles } from './checkpoint-files.js';
 import {
@@ -94,7 +93,6 @@ export class ComputeFiles extends SafetensorsFiles implements ModuleFiles {
       outFeatures,
       inFeatures,
       groupSize,
-      rowBytes: packedRowBytes(inFeatures, bits),
       codes: parts.get('codes') as Uint8Array,
       scales: parts.get('scales') as Uint16Array | Float32Array,
       zeros: (parts.get('zeros') as Uint8Array | undefined) ?? null,

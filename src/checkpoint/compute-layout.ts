@@ -1,6 +1,6 @@
 import { CheckpointError } from '../base/errors.js';
 import { arrayLengths, type StorageForm } from '../matrix/form.js';
-import { CODE_BITS } from '../matrix/planes.js';
+import { CODE_BITS } from '../matrix/panels.js';
 import type { CodeBits } from '../matrix/storage.js';
 import { asJsonObject, describe, parseJsonObject } from './json.js';
 import { DTYPE_BITS, type Dtype } from './tensor-info.js';
@@ -18,8 +18,8 @@ import { DTYPE_BITS, type Dtype } from './tensor-info.js';
  * format allows no holes: hence each array is aligned to a cache line in the file, and so in memory.
  */
 
-/** Of the layout that this library writes and reads: that of `planes.ts`. */
-export const COMPUTE_LAYOUT = '2';
+/** Of the layout that this library writes and reads: that of `panels.ts`. */
+export const COMPUTE_LAYOUT = '3';
 export const LAYOUT_KEY = 'nibblelens.layout';
 const MATRICES_KEY = 'nibblelens.matrices';
 

@@ -1,19 +1,20 @@
 import { f16ToF32 } from '../base/float16.js';
+import { PANEL } from '../matrix/panels.js';
 import type { CodeBits } from '../matrix/storage.js';
 import type { GgmlTypeName } from './ggml-types.js';
+import { highNibbles, lowNibbles } from './nibbles.js';
 
 /*
- * From ggml's blocks (ggml-common.h, ggml-quants.c) to the planes of compute layout 2. Blocks are read as 16-bit words,
- * of which all have a whole number, and planes are written as such. ggml keeps in one byte codes that are 16 or 32
- * apart; the planes keep neighbours there. So 4 bytes of a file, a code's bits at one place in each, make 2 bytes of a
- * plane: those of the even bytes below those of the odd ones.
+ * From ggml's blocks (ggml-common.h, ggml-quants.c) to the lines of compute layout 3. Four bytes of a block hold bits of
+ * a quad of codes, at one place in each; and so does an output's word of a line, of as many quads as its bytes have room
+ * for. So words are masked, shifted and put together whole. Blocks start at any even byte.
  */
 
-/** Where a row of a matrix goes. */
+/** Where a row of a matrix goes: to one of the 16 outputs of a panel. */
 export interface RowTarget {
-  /** Two bytes each. */
-  readonly codes: Uint16Array;
-  /** Where the row's codes begin. */
+  /** Four bytes each: the share of an output in a line. */
+  readonly codes: Uint32Array;
+  /** The row's word of its panel's first line. */
   codeAt: number;
   readonly scales: Uint16Array | Float32Array;
   /** Empty where the format has none. */
@@ -32,8 +33,8 @@ export interface BlockFormat {
   /** As exact as in the file: f16 of one level, f32 the product of two. */
   readonly scales: 'f16' | 'f32';
   readonly hasOffsets: boolean;
-  /** Decodes `blocks` blocks from word `at` on; gives the first block whose scale is not finite, or −1. */
-  readonly repackRow: (words: Uint16Array, at: number, blocks: number, row: RowTarget) => number;
+  /** Decodes `blocks` blocks from byte `at` on; gives the first block whose scale is not finite, or −1. */
+  readonly repackRow: (bytes: DataView, at: number, blocks: number, row: RowTarget) => number;
 }
 
 /**
@@ -55,122 +56,140 @@ const NOT_FINITE = 0x7c00;
 
 const isNotFinite = (half: number): boolean => (half & NOT_FINITE) === NOT_FINITE;
 
-/** Two 16-bit words as four bytes. */
-const fourBytes = (words: Uint16Array, at: number): number => words[at] | (words[at + 1] << 16);
+/** From a row's word of one line to that of the next, and from one of its groups to the next. */
+const NEXT = PANEL;
 
-/** Bits 0–7 and 16–23 side by side, as the lower 16 of the result. */
-const together = (bytes: number): number => bytes | (bytes >>> 8);
+/** Two quads of codes, whose low nibbles and high nibbles go to lines of their own. */
+function repackQuads(bytes: DataView, at: number, codes: Uint32Array, lowAt: number, highAt: number): void {
+  const first = bytes.getInt32(at, true);
+  const second = bytes.getInt32(at + 4, true);
+  codes[lowAt] = lowNibbles(first, second);
+  codes[highAt] = highNibbles(first, second);
+}
 
-/** The nibbles of the even bytes below those of the odd ones: two bytes, from nibbles `shift` bits up. */
-const nibbles = (bytes: number, shift: number): number =>
-  together(((bytes >>> shift) & 0x0f000f) | (((bytes >>> (shift + 8)) & 0x0f000f) << 4));
+/** 32 bytes, whose low nibbles are all codes of one block of a panel and the high ones those of another. */
+function repackNibbles(bytes: DataView, at: number, codes: Uint32Array, lowAt: number, highAt: number): void {
+  for (let line = 0; line < 4; line++) {
+    repackQuads(bytes, at + 8 * line, codes, lowAt + line * NEXT, highAt + line * NEXT);
+  }
+}
 
 /** Q4_0: d, 16 bytes of codes; x = d·(q − 8). Q4_1: d, m, codes; x = d·q + m. The 16 high nibbles come second. */
-function repackQ4(words: Uint16Array, at: number, blocks: number, row: RowTarget): number {
+function repackQ4(bytes: DataView, at: number, blocks: number, row: RowTarget): number {
   const { codes, scales, offsets } = row;
   let { codeAt, groupAt } = row;
   for (let block = 0; block < blocks; block++) {
-    const scale = words[at++];
+    const scale = bytes.getUint16(at, true);
     if (isNotFinite(scale)) return block;
     scales[groupAt] = scale;
+    at += 2;
     if (offsets.length > 0) {
-      const offset = words[at++];
+      const offset = bytes.getUint16(at, true);
       if (isNotFinite(offset)) return block;
       offsets[groupAt] = offset;
+      at += 2;
     }
-    groupAt++;
-    for (let j = 0; j < 4; j++, at += 2) {
-      const bytes = fourBytes(words, at);
-      codes[codeAt + j] = nibbles(bytes, 0);
-      codes[codeAt + 4 + j] = nibbles(bytes, 4);
-    }
-    codeAt += 8;
+    repackQuads(bytes, at, codes, codeAt, codeAt + 2 * NEXT);
+    repackQuads(bytes, at + 8, codes, codeAt + NEXT, codeAt + 3 * NEXT);
+    at += 16;
+    groupAt += NEXT;
+    codeAt += 4 * NEXT;
   }
   return -1;
 }
 
 /** Q8_0: d, 32 signed codes; x = d·q. As unsigned codes q + 128, whose sign bit is turned. */
-function repackQ8(words: Uint16Array, at: number, blocks: number, row: RowTarget): number {
+function repackQ8(bytes: DataView, at: number, blocks: number, row: RowTarget): number {
   const { codes, scales } = row;
   let { codeAt, groupAt } = row;
   for (let block = 0; block < blocks; block++) {
-    const scale = words[at++];
+    const scale = bytes.getUint16(at, true);
     if (isNotFinite(scale)) return block;
-    scales[groupAt++] = scale;
-    for (let j = 0; j < 8; j++, at += 2) {
-      const bytes = fourBytes(words, at) ^ 0x80808080;
-      codes[codeAt + j] = together(bytes & 0xff00ff);
-      codes[codeAt + 8 + j] = together((bytes >>> 8) & 0xff00ff);
+    scales[groupAt] = scale;
+    at += 2;
+    for (let line = 0; line < 4; line++) {
+      const first = bytes.getInt32(at + 8 * line, true) ^ 0x80808080;
+      const second = bytes.getInt32(at + 8 * line + 4, true) ^ 0x80808080;
+      codes[codeAt + line * NEXT] = lowNibbles(first, second);
+      codes[codeAt + (4 + line) * NEXT] = highNibbles(first, second);
     }
-    codeAt += 16;
+    at += 32;
+    groupAt += NEXT;
+    codeAt += 8 * NEXT;
   }
   return -1;
 }
 
 /** Q4_K: d, dmin, scales and minima of 6 bits, and 4 chunks of 32 bytes: 32 low nibbles, then 32 high ones. */
-function repackQ4K(words: Uint16Array, at: number, blocks: number, row: RowTarget): number {
-  let { codeAt } = row;
+function repackQ4K(bytes: DataView, at: number, blocks: number, row: RowTarget): number {
+  let { codeAt, groupAt } = row;
   for (let block = 0; block < blocks; block++) {
-    if (!repackScales(words, at, row, row.groupAt + 8 * block)) return block;
-    at += 8;
-    repackNibbles(words, at, row.codes, codeAt);
-    at += 64;
-    codeAt += 64;
+    if (!repackScales(bytes, at, row, groupAt)) return block;
+    for (let chunk = 0; chunk < 4; chunk++) {
+      repackNibbles(bytes, at + 16 + 32 * chunk, row.codes, codeAt, codeAt + 4 * NEXT);
+      codeAt += 8 * NEXT;
+    }
+    at += 144;
+    groupAt += 8 * NEXT;
   }
   return -1;
 }
 
 /** Q5_K: as Q4_K, and before the nibbles 32 bytes whose bit i is the fifth of the codes of sub-block i. */
-function repackQ5K(words: Uint16Array, at: number, blocks: number, row: RowTarget): number {
+function repackQ5K(bytes: DataView, at: number, blocks: number, row: RowTarget): number {
   const { codes } = row;
-  let { codeAt } = row;
-  let highAt = codeAt + 64 * blocks; // the plane of one bit follows that of four
+  let { codeAt, groupAt } = row;
   for (let block = 0; block < blocks; block++) {
-    if (!repackScales(words, at, row, row.groupAt + 8 * block)) return block;
-    at += 8;
-    for (let j = 0; j < 8; j++, at += 2) {
-      const bytes = fourBytes(words, at);
-      codes[highAt + j] = together((bytes & 0x550055) | (((bytes >>> 8) & 0x550055) << 1));
-      codes[highAt + 8 + j] = together(((bytes >>> 1) & 0x550055) | ((bytes >>> 8) & 0xaa00aa));
+    if (!repackScales(bytes, at, row, groupAt)) return block;
+    repackBits(bytes, at + 16, codes, codeAt + 4 * NEXT, 5 * NEXT);
+    for (let chunk = 0; chunk < 4; chunk++) {
+      repackNibbles(bytes, at + 48 + 32 * chunk, codes, codeAt, codeAt + 5 * NEXT);
+      codeAt += 10 * NEXT;
     }
-    highAt += 16;
-    repackNibbles(words, at, codes, codeAt);
-    at += 64;
-    codeAt += 64;
+    at += 176;
+    groupAt += 8 * NEXT;
   }
   return -1;
 }
 
-/** Nibbles of 256 codes: of each 32 bytes, the low ones are 32 codes and the high ones the next 32. */
-function repackNibbles(words: Uint16Array, at: number, codes: Uint16Array, codeAt: number): void {
-  for (let chunk = 0; chunk < 4; chunk++) {
-    for (let j = 0; j < 8; j++, at += 2) {
-      const bytes = fourBytes(words, at);
-      codes[codeAt + j] = nibbles(bytes, 0);
-      codes[codeAt + 8 + j] = nibbles(bytes, 4);
-    }
-    codeAt += 16;
+/** 8 quads of bytes, whose bits i are the line `step` words after that of bits i − 1. */
+function repackBits(bytes: DataView, at: number, codes: Uint32Array, lineAt: number, step: number): void {
+  const q0 = bytes.getInt32(at, true);
+  const q1 = bytes.getInt32(at + 4, true);
+  const q2 = bytes.getInt32(at + 8, true);
+  const q3 = bytes.getInt32(at + 12, true);
+  const q4 = bytes.getInt32(at + 16, true);
+  const q5 = bytes.getInt32(at + 20, true);
+  const q6 = bytes.getInt32(at + 24, true);
+  const q7 = bytes.getInt32(at + 28, true);
+  for (let i = 0; i < 8; i++, lineAt += step) {
+    const low = bitOf(q0, i) | (bitOf(q1, i) << 1) | (bitOf(q2, i) << 2) | (bitOf(q3, i) << 3);
+    const high = bitOf(q4, i) | (bitOf(q5, i) << 1) | (bitOf(q6, i) << 2) | (bitOf(q7, i) << 3);
+    codes[lineAt] = low | (high << 4);
   }
 }
+
+const bitOf = (quad: number, i: number): number => (quad >>> i) & 0x01010101;
 
 /**
  * d, dmin and 8 pairs (sc, m) of 6 bits in 12 bytes, of Q4_K and Q5_K: x = d·sc·q − dmin·m. For j < 4, sc_j and m_j are
  * the low 6 bits of bytes j and j + 4, whose high 2 bits are those of sc_(j+4) and m_(j+4) above a nibble each of byte
  * j + 8.
  */
-function repackScales(words: Uint16Array, at: number, { scales, offsets }: RowTarget, groupAt: number): boolean {
-  if (isNotFinite(words[at]) || isNotFinite(words[at + 1])) return false;
-  const d = f16ToF32(words[at]);
-  const dmin = f16ToF32(words[at + 1]);
-  for (let j = 0; j < 4; j++) {
-    const odd = 8 * (j & 1);
-    const low = (words[at + 2 + (j >> 1)] >> odd) & 0xff;
-    const middle = (words[at + 4 + (j >> 1)] >> odd) & 0xff;
-    const high = (words[at + 6 + (j >> 1)] >> odd) & 0xff;
-    scales[groupAt + j] = d * (low & 63);
-    scales[groupAt + 4 + j] = d * ((high & 15) | ((low >> 6) << 4));
-    offsets[groupAt + j] = -(dmin * (middle & 63));
-    offsets[groupAt + 4 + j] = -(dmin * ((high >> 4) | ((middle >> 6) << 4)));
+function repackScales(bytes: DataView, at: number, { scales, offsets }: RowTarget, groupAt: number): boolean {
+  const d16 = bytes.getUint16(at, true);
+  const dmin16 = bytes.getUint16(at + 2, true);
+  if (isNotFinite(d16) || isNotFinite(dmin16)) return false;
+  const d = f16ToF32(d16);
+  const dmin = f16ToF32(dmin16);
+  for (let j = 0; j < 4; j++, groupAt += NEXT) {
+    const low = bytes.getUint8(at + 4 + j);
+    const middle = bytes.getUint8(at + 8 + j);
+    const high = bytes.getUint8(at + 12 + j);
+    scales[groupAt] = d * (low & 63);
+    scales[groupAt + 4 * NEXT] = d * ((high & 15) | ((low >> 6) << 4));
+    offsets[groupAt] = -(dmin * (middle & 63));
+    offsets[groupAt + 4 * NEXT] = -(dmin * ((high >> 4) | ((middle >> 6) << 4)));
   }
   return true;
 }
@@ -180,32 +199,37 @@ function repackScales(words: Uint16Array, at: number, { scales, offsets }: RowTa
  * 64 bytes, whose low nibbles are the first 64 codes and the high ones the others; 32 bytes whose bit pairs, from the
  * lowest, belong to the 4 runs of 32.
  */
-function repackQ6K(words: Uint16Array, at: number, blocks: number, row: RowTarget): number {
+function repackQ6K(bytes: DataView, at: number, blocks: number, row: RowTarget): number {
   const { codes, scales } = row;
   let { codeAt, groupAt } = row;
-  let highAt = codeAt + 64 * blocks; // the plane of two bits follows that of four
   for (let block = 0; block < blocks; block++) {
-    if (isNotFinite(words[at + 104])) return block;
-    const d = f16ToF32(words[at + 104]);
+    const d16 = bytes.getUint16(at + 208, true);
+    if (isNotFinite(d16)) return block;
+    const d = f16ToF32(d16);
     for (let half = 0; half < 2; half++) {
-      for (let j = 0; j < 16; j++) {
-        const bytes = fourBytes(words, at + 32 * half + 2 * j);
-        codes[codeAt + j] = nibbles(bytes, 0);
-        codes[codeAt + 16 + j] = nibbles(bytes, 4);
-      }
-      codeAt += 32;
-      for (let j = 0; j < 8; j++) {
-        const bytes = fourBytes(words, at + 64 + 16 * half + 2 * j);
-        codes[highAt + j] = together((bytes & 0x330033) | (((bytes >>> 8) & 0x330033) << 2));
-        codes[highAt + 8 + j] = together(((bytes >>> 2) & 0x330033) | ((bytes >>> 8) & 0xcc00cc));
-      }
-      highAt += 16;
+      const lowAt = at + 64 * half;
+      const highAt = at + 128 + 32 * half;
+      repackNibbles(bytes, lowAt, codes, codeAt, codeAt + 12 * NEXT);
+      repackNibbles(bytes, lowAt + 32, codes, codeAt + 6 * NEXT, codeAt + 18 * NEXT);
+      repackPairs(bytes, highAt, codes, codeAt + 4 * NEXT, 6 * NEXT);
+      repackPairs(bytes, highAt + 16, codes, codeAt + 5 * NEXT, 6 * NEXT);
+      codeAt += 24 * NEXT;
     }
-    for (let j = 0; j < 16; j++) {
-      const word = words[at + 96 + (j >> 1)];
-      scales[groupAt++] = d * ((word << (j & 1 ? 16 : 24)) >> 24);
-    }
-    at += 105;
+    for (let j = 0; j < 16; j++, groupAt += NEXT) scales[groupAt] = d * bytes.getInt8(at + 192 + j);
+    at += 210;
   }
   return -1;
 }
+
+/** 4 quads of bytes, whose bit pairs i are the line `step` words after that of pairs i − 1. */
+function repackPairs(bytes: DataView, at: number, codes: Uint32Array, lineAt: number, step: number): void {
+  const q0 = bytes.getInt32(at, true);
+  const q1 = bytes.getInt32(at + 4, true);
+  const q2 = bytes.getInt32(at + 8, true);
+  const q3 = bytes.getInt32(at + 12, true);
+  for (let i = 0; i < 4; i++, lineAt += step) {
+    codes[lineAt] = pairOf(q0, i) | (pairOf(q1, i) << 2) | (pairOf(q2, i) << 4) | (pairOf(q3, i) << 6);
+  }
+}
+
+const pairOf = (quad: number, i: number): number => (quad >>> (2 * i)) & 0x03030303;

@@ -4,13 +4,14 @@ import type { ByteSource } from './byte-source.js';
 import { describe } from './json.js';
 
 /** Types of values in GGUF's metadata, by their numbers. */
-export const VALUE_TYPE = { text: 8, array: 9 } as const;
+export const VALUE_TYPE = { flag: 7, text: 8, array: 9 } as const;
 /** Bytes of a value of each type; 0 of those whose length depends on the value. */
 const VALUE_BYTES = [1, 1, 2, 2, 4, 4, 4, 1, 0, 0, 8, 8, 8] as const;
 
 /** Three times that of the largest vocabularies with merges. */
 const LARGEST_HEADER = 2 ** 26;
-const FIRST_READ = 2 ** 16;
+/** The header of a model with a vocabulary of 32,000. */
+const FIRST_READ = 2 ** 20;
 /** Of a tensor's name or a key; ggml allows 64 bytes for the one and the format 65,535 for the other. */
 const LONGEST_NAME = 1024;
 const MOST_VALUES = 2 ** 12;
@@ -18,8 +19,6 @@ const MOST_VALUES = 2 ** 12;
 const MOST_TENSORS = 2 ** 14;
 const MOST_AXES = 4;
 const DEEPEST_ARRAY = 4;
-/** Texts of more bytes are cut out. */
-const LONG_TEXT = 2 ** 12;
 const ELEMENTS_PER_BREATH = 2 ** 14;
 
 /** How files begin that are met under the name of a GGUF file. */
@@ -31,22 +30,26 @@ const OTHER_KINDS: readonly (readonly [start: RegExp, kind: string])[] = [
   [/^\s*<(!doctype|html|\?xml)/i, 'an HTML or XML page'],
 ];
 
-/** An array or a long text of the metadata as its bytes in the file. */
+/** A value of the metadata as its bytes in the file. */
 export interface CutValue {
   readonly type: number;
-  /** Of an array's elements. */
+  /** Of an array's elements; else that of the value. */
   readonly subType: number;
-  /** Elements of an array, 1 for a text. */
+  /** Elements of an array, else 1. */
   readonly count: number;
-  /** The elements, or the text's bytes. */
+  /** The elements, the text's bytes, or the number. */
   readonly bytes: Uint8Array;
+  /** Where in `bytes` each text of an array begins with its length, of 8 bytes. */
+  readonly starts: readonly number[];
 }
 
-/** A GGUF header in two parts: what is short, in GGUF's own form, and what was cut out of it. */
+/** A GGUF header in two parts. */
 export interface CutHeader {
-  readonly short: Uint8Array;
-  /** Arrays and long texts by key; in `short` they are empty. */
-  readonly cut: ReadonlyMap<string, CutValue>;
+  /** The metadata, by key. */
+  readonly values: ReadonlyMap<string, CutValue>;
+  readonly tensorCount: number;
+  /** A GGUF header that describes the same tensors, and has no metadata. */
+  readonly tensors: Uint8Array;
   /** Where the metadata end in the file, and descriptions of tensors start. */
   readonly metadataEnd: number;
   /** Bytes of the whole header in the file. */
@@ -55,8 +58,8 @@ export interface CutHeader {
 
 /**
  * Measures a GGUF header: every length and count is checked against the file before anything of that size is read or
- * allocated. Arrays are cut out, to be decoded when they are wanted, since the library that reads the rest takes each
- * in one go: 1.6 s for a vocabulary of 128 thousand with its merges, half a second of it at a stretch.
+ * allocated. Metadata are cut out, to be decoded when they are wanted, since the library that reads the tensors takes
+ * an array in one go: 1.6 s for a vocabulary of 128 thousand with its merges, half a second of it at a stretch.
  * @throws CheckpointError with the byte offset, for files of other kinds, cut files, and counts that cannot be.
  */
 export async function cutHeader(source: ByteSource, path: string, breathe: Breathe): Promise<CutHeader> {
@@ -65,36 +68,28 @@ export async function cutHeader(source: ByteSource, path: string, breathe: Breat
   checkKind(cursor);
   cursor.at = 8;
   await cursor.need(16, 'counts of tensors and values');
-  const tensors = cursor.count('number of tensors', MOST_TENSORS);
-  const values = cursor.count('number of values', MOST_VALUES);
-  const found = new Map<string, [type: number, measured: Measured]>();
-  const kept: [from: number, to: number, emptied: Uint8Array][] = [];
-  const keys = new Set<string>();
-  let from = 0;
-  for (let i = 0; i < values; i++) {
+  const tensorCount = cursor.count('number of tensors', MOST_TENSORS);
+  const valueCount = cursor.count('number of values', MOST_VALUES);
+  const measured = new Map<string, MeasuredValue>();
+  for (let i = 0; i < valueCount; i++) {
     const key = await cursor.name(`key ${i}`);
-    if (keys.has(key)) cursor.fail('key of the metadata', `${describe(key)} twice`, 'each key once');
-    keys.add(key);
+    if (measured.has(key)) cursor.fail('key of the metadata', `${describe(key)} twice`, 'each key once');
     await cursor.need(4, `type of ${describe(key)}`);
     const type = cursor.valueType(key);
-    const start = cursor.at;
-    const measured = await measure(cursor, type, key, 0);
-    if (type !== VALUE_TYPE.array && cursor.at - start <= LONG_TEXT) continue;
-    found.set(key, [type, measured]);
-    kept.push([from, start, emptied(type, measured.subType)]);
-    from = cursor.at;
+    measured.set(key, await measure(cursor, type, key, 0));
   }
   const metadataEnd = cursor.at;
-  for (let i = 0; i < tensors; i++) await skipTensor(cursor, i);
+  for (let i = 0; i < tensorCount; i++) await skipTensor(cursor, i);
   await cursor.need(0, 'header');
   const { bytes, at } = cursor;
-  const pieces = kept.flatMap(([begin, end, instead]) => [bytes.subarray(begin, end), instead]);
-  const valueOf = ([type, { subType, count, begin, end }]: [number, Measured]): CutValue => {
-    return { type, subType, count, bytes: bytes.subarray(begin, end) };
-  };
+  const values = [...measured].map(([key, { begin, end, ...value }]): [string, CutValue] => {
+    return [key, { ...value, bytes: bytes.subarray(begin, end) }];
+  });
+  const noValues = new Uint8Array(8);
   return {
-    short: new Uint8Array(Buffer.concat([...pieces, bytes.subarray(from, at)])),
-    cut: new Map([...found].map(([key, value]) => [key, valueOf(value)])),
+    values: new Map(values),
+    tensorCount,
+    tensors: new Uint8Array(Buffer.concat([bytes.subarray(0, 16), noValues, bytes.subarray(metadataEnd, at)])),
     metadataEnd,
     length: at,
   };
@@ -115,28 +110,23 @@ function checkKind(cursor: Cursor): void {
   cursor.fail('version of the GGUF format', found, 'version 2 or 3, little-endian');
 }
 
-/** A measured value: where its elements, or the bytes of a text, are in the header. */
-interface Measured {
-  readonly subType: number;
-  readonly count: number;
-  readonly begin: number;
-  readonly end: number;
-}
+/** A value with the place of its bytes in the header. */
+type MeasuredValue = Omit<CutValue, 'bytes'> & { readonly begin: number; readonly end: number };
 
 /** Moves past a value. */
-async function measure(cursor: Cursor, type: number, key: string, depth: number): Promise<Measured> {
+async function measure(cursor: Cursor, type: number, key: string, depth: number): Promise<MeasuredValue> {
   if (type === VALUE_TYPE.text) {
     await cursor.need(8, `length of ${describe(key)}`);
     const length = cursor.count(`length of ${describe(key)}`, cursor.left - 8);
     const begin = cursor.at;
     cursor.at += length;
-    return { subType: type, count: 1, begin, end: cursor.at };
+    return { type, subType: type, count: 1, begin, end: cursor.at, starts: [] };
   }
   if (type !== VALUE_TYPE.array) {
     const begin = cursor.at;
     await cursor.need(VALUE_BYTES[type], describe(key));
     cursor.at += VALUE_BYTES[type];
-    return { subType: type, count: 1, begin, end: cursor.at };
+    return { type, subType: type, count: 1, begin, end: cursor.at, starts: [] };
   }
   if (depth === DEEPEST_ARRAY) cursor.fail(`arrays within ${describe(key)}`, 'more', `at most ${DEEPEST_ARRAY}`);
   await cursor.need(12, `array ${describe(key)}`);
@@ -146,12 +136,15 @@ async function measure(cursor: Cursor, type: number, key: string, depth: number)
   const count = cursor.count(`elements of ${describe(key)}`, Math.floor((cursor.left - 8) / least));
   const begin = cursor.at;
   if (VALUE_BYTES[subType] > 0) cursor.at += count * VALUE_BYTES[subType];
-  else if (subType === VALUE_TYPE.text) await skipTexts(cursor, count, key);
-  else for (let i = 0; i < count; i++) await measure(cursor, subType, key, depth + 1);
-  return { subType, count, begin, end: cursor.at };
+  else if (subType !== VALUE_TYPE.text) for (let i = 0; i < count; i++) await measure(cursor, subType, key, depth + 1);
+  const starts = subType === VALUE_TYPE.text ? await skipTexts(cursor, count, key) : [];
+  return { type, subType, count, begin, end: cursor.at, starts };
 }
 
-async function skipTexts(cursor: Cursor, count: number, key: string): Promise<void> {
+/** Tells where each text begins, from the first on. */
+async function skipTexts(cursor: Cursor, count: number, key: string): Promise<number[]> {
+  const begin = cursor.at;
+  const starts: number[] = [];
   for (let i = 0; i < count; i++) {
     if (i % ELEMENTS_PER_BREATH === 0) await cursor.breathe();
     if (cursor.at + 8 > cursor.bytes.length) await cursor.need(8, `text ${i} of ${describe(key)}`);
@@ -159,8 +152,10 @@ async function skipTexts(cursor: Cursor, count: number, key: string): Promise<vo
     if (length > cursor.left - 8 || cursor.view.getUint32(cursor.at + 4, true) !== 0) {
       cursor.count(`length of text ${i} of ${describe(key)}`, cursor.left - 8);
     }
+    starts.push(cursor.at - begin);
     cursor.at += 8 + length;
   }
+  return starts;
 }
 
 /** Name, axes, sizes, type and offset of a tensor; what they say is checked once they are read. */
@@ -172,14 +167,6 @@ async function skipTensor(cursor: Cursor, i: number): Promise<void> {
   const rest = 4 + 8 * axes + 4 + 8;
   await cursor.need(rest, `tensor ${describe(name)}`);
   cursor.at += rest;
-}
-
-/** What stands for a value that was cut out: a text or an array of no length. */
-function emptied(type: number, subType: number): Uint8Array {
-  if (type === VALUE_TYPE.text) return new Uint8Array(8);
-  const bytes = new Uint8Array(12);
-  new DataView(bytes.buffer).setUint32(0, subType, true);
-  return bytes;
 }
 
 /** A place in a header of which as much is in memory as was asked for. */

@@ -3,7 +3,7 @@ import { CheckpointError } from '../base/errors.js';
 import { breather, type Breathe } from '../base/event-loop.js';
 import { bf16ArrayToF32, f16ArrayToF32 } from '../base/float16.js';
 import type { StorageForm } from '../matrix/form.js';
-import { packedRowBytes } from '../matrix/planes.js';
+import { groupSlot, groupSlots, outputStart, packedBytes } from '../matrix/panels.js';
 import type { DenseStorage, MatrixStorage, PackedStorage } from '../matrix/storage.js';
 import { weightBytes, weightFloats, weightHalves } from '../native/weight-memory.js';
 import { copyOf, openSource, type ByteSource, type LoadMode } from './byte-source.js';
@@ -200,21 +200,21 @@ export class GgufModules implements ModuleFiles {
     const { bits, groupSize, scales: scaleType, hasOffsets, repackRow } = BLOCK_FORMATS[type];
     const groups = inFeatures / groupSize;
     const float = (length: number) => (scaleType === 'f16' ? weightHalves(length) : weightFloats(length));
-    const rowBytes = packedRowBytes(inFeatures, bits);
-    const codes = weightBytes(outFeatures * rowBytes);
+    const slots = groupSlots(outFeatures, groups);
+    const codes = weightBytes(packedBytes(outFeatures, inFeatures, bits));
     const target = {
-      codes: new Uint16Array(codes.buffer, codes.byteOffset, codes.length / 2),
+      codes: new Uint32Array(codes.buffer, codes.byteOffset, codes.length / 4),
       codeAt: 0,
-      scales: float(outFeatures * groups),
-      offsets: float(hasOffsets ? outFeatures * groups : 0),
+      scales: float(slots),
+      offsets: float(hasOffsets ? slots : 0),
       groupAt: 0,
     };
     const blocks = inFeatures / GGML_TYPES[type].elements;
     for await (const piece of this.#pieces(tensor, breathe)) {
       const bad = repackRows(piece, repackRow, blocks, target, (row) => {
         const to = rowOf(row);
-        target.codeAt = (to * rowBytes) / 2;
-        target.groupAt = to * groups;
+        target.codeAt = outputStart(to, inFeatures, bits) / 4;
+        target.groupAt = groupSlot(to, 0, groups);
       });
       if (bad === null) continue;
       const where = `${this.path}, tensor ${describe(tensor.name)}, row ${bad.row}, block ${bad.block}`;
@@ -222,7 +222,7 @@ export class GgufModules implements ModuleFiles {
     }
     const { scales } = target;
     const offsets = hasOffsets ? target.offsets : null;
-    return { kind: 'packed', bits, outFeatures, inFeatures, groupSize, rowBytes, codes, scales, zeros: null, offsets };
+    return { kind: 'packed', bits, outFeatures, inFeatures, groupSize, codes, scales, zeros: null, offsets };
   }
 
   /** A matrix of blocks as runs of whole rows; the next is read while one is used. */
@@ -235,7 +235,7 @@ export class GgufModules implements ModuleFiles {
       const into = buffers[(first / most) % 2];
       const place = [offset + first * rowBytes, rows * rowBytes] as const;
       const { buffer, start } = await this.#sources.pieces.read(...place, breathe, into);
-      return { words: new Uint16Array(buffer, start, (rows * rowBytes) / 2), first, rows };
+      return { bytes: new DataView(buffer, start, rows * rowBytes), first, rows };
     };
     let next: Promise<Piece> | null = read(0);
     while (next) {
@@ -252,23 +252,23 @@ export class GgufModules implements ModuleFiles {
 
 /** Rows `first` to `first + rows` of a matrix of blocks. */
 interface Piece {
-  readonly words: Uint16Array;
+  readonly bytes: DataView;
   readonly first: number;
   readonly rows: number;
 }
 
 /** Repacks all rows of a piece; `aim` sets the target for a row of the matrix. Gives the first block that cannot be. */
 function repackRows(
-  { words, first, rows }: Piece,
+  { bytes, first, rows }: Piece,
   repackRow: BlockFormat['repackRow'],
   blocks: number,
   target: RowTarget,
   aim: (row: number) => void,
 ): { row: number; block: number } | null {
-  const step = words.length / rows;
+  const step = bytes.byteLength / rows;
   for (let row = 0; row < rows; row++) {
     aim(first + row);
-    const block = repackRow(words, row * step, blocks, target);
+    const block = repackRow(bytes, row * step, blocks, target);
     if (block >= 0) return { row: first + row, block };
   }
   return null;

@@ -1,7 +1,7 @@
 import { createHash } from 'node:crypto';
 import { basename, join } from 'node:path';
 import { CheckpointError } from '../base/errors.js';
-import { nextTurn } from '../base/event-loop.js';
+import { breather } from '../base/event-loop.js';
 import type { CheckpointFiles } from './checkpoint-files.js';
 import { readSmallFile } from './json.js';
 
@@ -33,6 +33,7 @@ export async function hashCheckpoint({ folder, files }: CheckpointFiles): Promis
  * between samples.
  */
 export async function hashFiles(files: readonly HashedFile[], config: Uint8Array = new Uint8Array(0)): Promise<string> {
+  const breathe = breather();
   const hash = createHash('sha256');
   hash.update(config);
   for (const file of [...files].sort((a, b) => (a.path < b.path ? -1 : 1))) {
@@ -45,7 +46,7 @@ export async function hashFiles(files: readonly HashedFile[], config: Uint8Array
       const offset = file.dataOffset + Math.floor(i * step);
       if (offset >= file.length) break;
       hash.update(await file.readBytes(offset, Math.min(SAMPLE_BYTES, file.length - offset)));
-      await nextTurn();
+      await breathe();
     }
   }
   return hash.digest('hex');

@@ -1,7 +1,8 @@
 import { ShapeError } from '../base/errors.js';
 import { breather, type Breathe } from '../base/event-loop.js';
+import { groupSlot, outputStart, PANEL } from '../matrix/panels.js';
 import { groupsPerRow, type PackedStorage } from '../matrix/storage.js';
-import { eachRow, GEMM_NIBBLE } from './awq-codes.js';
+import { GEMM_NIBBLE } from './awq-codes.js';
 
 /** A linear layer as AutoAWQ's GEMM layout stores it. */
 export interface AwqGemmTensors {
@@ -21,7 +22,7 @@ export function awqGemmObstacle(outFeatures: number, inFeatures: number, groupSi
  * @throws ShapeError unless 8 divides outFeatures, the group size inFeatures, scales are f16 and there are no offsets.
  */
 export async function packAwqGemm(storage: PackedStorage, breathe: Breathe = breather()): Promise<AwqGemmTensors> {
-  const { outFeatures, inFeatures, groupSize, rowBytes, codes, scales, zeros, offsets } = storage;
+  const { outFeatures, inFeatures, groupSize, codes, scales, zeros, offsets } = storage;
   const obstacle = awqGemmObstacle(outFeatures, inFeatures, groupSize);
   if (obstacle) throw new ShapeError({ thing: 'matrix', found: obstacle, expected: 'sizes of the GEMM layout' });
   if (offsets || !(scales instanceof Uint16Array)) {
@@ -33,16 +34,22 @@ export async function packAwqGemm(storage: PackedStorage, breathe: Breathe = bre
   const qweight = new Int32Array(inFeatures * words);
   const qzeros = new Int32Array(groups * words);
   const transposed = new Uint16Array(groups * outFeatures);
-  await eachRow(outFeatures, breathe, (n) => {
-    const shift = 4 * GEMM_NIBBLE[n % 8];
+  for (let column = 0; column < words; column++) {
+    await breathe();
+    const start = outputStart(8 * column, inFeatures, 4);
     for (let k = 0; k < inFeatures; k++) {
-      const code = (codes[n * rowBytes + (k >> 1)] >> (4 * (k & 1))) & 15;
-      qweight[k * words + (n >> 3)] |= code << shift;
+      const at = start + 4 * PANEL * (k >> 3) + (k & 3);
+      let word = 0;
+      for (let t = 0; t < 8; t++) word |= ((codes[at + 4 * t] >> (k & 4)) & 15) << (4 * GEMM_NIBBLE[t]);
+      qweight[k * words + column] = word;
     }
     for (let g = 0; g < groups; g++) {
-      qzeros[g * words + (n >> 3)] |= (zeros ? zeros[n * groups + g] : 8) << shift;
-      transposed[g * outFeatures + n] = scales[n * groups + g];
+      const slot = groupSlot(8 * column, g, groups);
+      let word = 0;
+      for (let t = 0; t < 8; t++) word |= (zeros ? zeros[slot + t] : 8) << (4 * GEMM_NIBBLE[t]);
+      qzeros[g * words + column] = word;
+      transposed.set(scales.subarray(slot, slot + 8), g * outFeatures + 8 * column);
     }
-  });
+  }
   return { qweight, qzeros, scales: transposed };
 }

@@ -1,5 +1,5 @@
 import { bf16ToF32, f16ToF32 } from '../base/float16.js';
-import { middleZero, unpackRow } from '../matrix/planes.js';
+import { groupSlot, middleZero, unpackRow } from '../matrix/panels.js';
 import { groupsPerRow, type DenseStorage, type MatrixStorage, type PackedStorage } from '../matrix/storage.js';
 
 /** Writes row n of a matrix to `row` [inFeatures], exactly. */
@@ -9,15 +9,15 @@ export function decodeRow(w: MatrixStorage, n: number, row: Float64Array): void 
 }
 
 function decodePackedRow(w: PackedStorage, n: number, row: Float64Array): void {
-  const { bits, inFeatures, groupSize, rowBytes, codes, scales, zeros, offsets } = w;
+  const { bits, inFeatures, groupSize, codes, scales, zeros, offsets } = w;
   const groups = groupsPerRow(inFeatures, groupSize);
   const unpacked = new Uint8Array(inFeatures);
-  unpackRow(codes, n * rowBytes, bits, unpacked);
+  unpackRow(codes, bits, n, unpacked);
   for (let g = 0; g < groups; g++) {
-    const index = n * groups + g;
-    const scale = numberAt(scales, index);
-    const offset = offsets ? numberAt(offsets, index) : 0;
-    const zero = offsets ? 0 : zeros ? zeros[index] : middleZero(bits);
+    const slot = groupSlot(n, g, groups);
+    const scale = numberAt(scales, slot);
+    const offset = offsets ? numberAt(offsets, slot) : 0;
+    const zero = offsets ? 0 : zeros ? zeros[slot] : middleZero(bits);
     const end = Math.min((g + 1) * groupSize, inFeatures);
     for (let k = g * groupSize; k < end; k++) row[k] = (unpacked[k] - zero) * scale + offset;
   }

@@ -1,6 +1,6 @@
 import { OptionError } from '../base/errors.js';
 import { bf16ArrayToF32, f16ArrayToF32 } from '../base/float16.js';
-import { middleZero, unpackRow } from './planes.js';
+import { groupSlot, middleZero, PANEL, unpackRow } from './panels.js';
 import { groupsPerRow, type DenseStorage, type MatrixStorage, type PackedStorage } from './storage.js';
 
 /**
@@ -23,22 +23,24 @@ function denseRows({ dtype, inFeatures, values }: DenseStorage, from: number, to
 }
 
 function packedRows(storage: PackedStorage, from: number, to: number): Float32Array {
-  const { bits, inFeatures, groupSize, rowBytes, codes, zeros } = storage;
+  const { bits, inFeatures, groupSize, codes, zeros } = storage;
   const groups = groupsPerRow(inFeatures, groupSize);
-  const scales = asFloat32(storage.scales, from * groups, to * groups);
-  const offsets = storage.offsets && asFloat32(storage.offsets, from * groups, to * groups);
+  const firstSlot = groupSlot(from - (from % PANEL), 0, groups);
+  const endSlot = groupSlot(Math.ceil(to / PANEL) * PANEL, 0, groups);
+  const scales = asFloat32(storage.scales, firstSlot, endSlot);
+  const offsets = storage.offsets && asFloat32(storage.offsets, firstSlot, endSlot);
   const weights = new Float32Array((to - from) * inFeatures);
   const row = new Uint8Array(inFeatures);
   let i = 0;
-  for (let group = 0; group < (to - from) * groups; group++) {
-    if (group % groups === 0) unpackRow(codes, (from + group / groups) * rowBytes, bits, row);
-    const start = (group % groups) * groupSize;
-    const end = Math.min(start + groupSize, inFeatures);
-    const scale = scales[group];
-    const zero = offsets ? 0 : zeros ? zeros[from * groups + group] : middleZero(bits);
-    const offset = offsets ? offsets[group] : 0;
-    for (let k = start; k < end; k++) {
-      weights[i++] = Math.fround((row[k] - zero) * scale) + offset;
+  for (let n = from; n < to; n++) {
+    unpackRow(codes, bits, n, row);
+    for (let g = 0, k = 0; g < groups; g++) {
+      const slot = groupSlot(n, g, groups);
+      const scale = scales[slot - firstSlot];
+      const zero = offsets ? 0 : zeros ? zeros[slot] : middleZero(bits);
+      const offset = offsets ? offsets[slot - firstSlot] : 0;
+      const end = Math.min(k + groupSize, inFeatures);
+      for (; k < end; k++) weights[i++] = Math.fround((row[k] - zero) * scale) + offset;
     }
   }
   return weights;

@@ -1,4 +1,4 @@
-import { packedRowBytes } from './planes.js';
+import { groupSlots, packedBytes } from './panels.js';
 import { groupsPerRow, type CodeBits, type DenseStorage, type MatrixStorage } from './storage.js';
 
 /** What a matrix is stored as: a `MatrixStorage` without its arrays and sizes. */
@@ -37,9 +37,9 @@ export interface ArrayLengths {
 
 export function arrayLengths(form: StorageForm, outFeatures: number, inFeatures: number): ArrayLengths {
   if (form.kind === 'dense') return { codes: 0, scales: 0, zeros: 0, offsets: 0, values: outFeatures * inFeatures };
-  const groups = outFeatures * groupsPerRow(inFeatures, form.groupSize);
-  const codes = outFeatures * packedRowBytes(inFeatures, form.bits);
-  return { codes, scales: groups, zeros: form.zeros ? groups : 0, offsets: form.offsets ? groups : 0, values: 0 };
+  const slots = groupSlots(outFeatures, groupsPerRow(inFeatures, form.groupSize));
+  const codes = packedBytes(outFeatures, inFeatures, form.bits);
+  return { codes, scales: slots, zeros: form.zeros ? slots : 0, offsets: form.offsets ? slots : 0, values: 0 };
 }
 
 const FLOAT_BYTES = { f16: 2, bf16: 2, f32: 4 } as const;

@@ -1,9 +1,9 @@
 import { ShapeError } from '../base/errors.js';
 import { checkOneOf } from '../base/options.js';
-import { CODE_BITS, packCodes, packedRowBytes, unpackRow } from './planes.js';
+import { CODE_BITS, packedBytes, packRow, panelOrder, unpackRow } from './panels.js';
 import { groupsPerRow, type CodeBits, type PackedStorage } from './storage.js';
 
-/** What `packMatrix` takes: a `PackedStorage` whose codes are not packed yet. */
+/** What `packMatrix` takes: the numbers of a `PackedStorage`, row by row. */
 export interface UnpackedMatrix {
   /** 4 unless given. */
   readonly bits?: CodeBits;
@@ -21,7 +21,7 @@ export interface UnpackedMatrix {
 }
 
 /**
- * A packed matrix of codes given one per byte; scales, zeros and offsets are kept, not copied.
+ * A packed matrix of codes given one per byte.
  * @throws ShapeError if lengths do not fit the sizes, or a code or zero point needs more than `bits`; OptionError for other `bits`.
  */
 export function packMatrix(matrix: UnpackedMatrix): PackedStorage {
@@ -30,11 +30,11 @@ export function packMatrix(matrix: UnpackedMatrix): PackedStorage {
   for (const [thing, size] of Object.entries({ outFeatures, inFeatures, groupSize })) {
     if (!Number.isSafeInteger(size) || size < 1) throw new ShapeError({ thing, found: size, expected: '1 or more' });
   }
-  const groups = outFeatures * groupsPerRow(inFeatures, groupSize);
+  const groups = groupsPerRow(inFeatures, groupSize);
   checkLength('codes', codes, outFeatures * inFeatures);
-  checkLength('scales', scales, groups);
-  if (zeros) checkLength('zeros', zeros, groups);
-  if (offsets) checkLength('offsets', offsets, groups);
+  for (const [thing, array] of Object.entries({ scales, zeros, offsets })) {
+    if (array) checkLength(thing, array, outFeatures * groups);
+  }
   checkCodes('code', codes, bits);
   if (zeros) checkCodes('zero point', zeros, bits);
   if (zeros && offsets)
@@ -42,30 +42,26 @@ export function packMatrix(matrix: UnpackedMatrix): PackedStorage {
   if (offsets && offsets.constructor !== scales.constructor) {
     throw new ShapeError({ thing: 'offsets', found: offsets.constructor.name, expected: scales.constructor.name });
   }
-  const rowBytes = packedRowBytes(inFeatures, bits);
-  const packed = new Uint8Array(outFeatures * rowBytes);
-  for (let n = 0; n < outFeatures; n++) {
-    packCodes(codes.subarray(n * inFeatures, (n + 1) * inFeatures), bits, packed, n * rowBytes);
-  }
+  const packed = new Uint8Array(packedBytes(outFeatures, inFeatures, bits));
+  for (let n = 0; n < outFeatures; n++) packRow(codes.subarray(n * inFeatures, (n + 1) * inFeatures), bits, packed, n);
   return {
     kind: 'packed',
     bits,
     outFeatures,
     inFeatures,
     groupSize,
-    rowBytes,
     codes: packed,
-    scales,
-    zeros,
-    offsets,
+    scales: panelOrder(scales, outFeatures, groups),
+    zeros: zeros && panelOrder(zeros, outFeatures, groups),
+    offsets: offsets && panelOrder(offsets, outFeatures, groups),
   };
 }
 
 /** The codes of a packed matrix, one per byte: [outFeatures, inFeatures]. */
-export function unpackCodes({ bits, outFeatures, inFeatures, rowBytes, codes }: PackedStorage): Uint8Array {
+export function unpackCodes({ bits, outFeatures, inFeatures, codes }: PackedStorage): Uint8Array {
   const unpacked = new Uint8Array(outFeatures * inFeatures);
   for (let n = 0; n < outFeatures; n++) {
-    unpackRow(codes, n * rowBytes, bits, unpacked.subarray(n * inFeatures, (n + 1) * inFeatures));
+    unpackRow(codes, bits, n, unpacked.subarray(n * inFeatures, (n + 1) * inFeatures));
   }
   return unpacked;
 }

@@ -1,6 +1,6 @@
 /**
- * The arrays of a weight matrix as kernels read them. All are row-major with rows along outFeatures, so that
- * y[n] = Σ_k W[n, k]·x[k]. A storage is immutable; calls in flight and gradient tapes keep it alive by holding it.
+ * The arrays of a weight matrix as kernels read them, for y[n] = Σ_k W[n, k]·x[k]. A storage is immutable; calls in
+ * flight and gradient tapes keep it alive by holding it.
  */
 export type MatrixStorage = PackedStorage | DenseStorage;
 
@@ -8,8 +8,8 @@ export type MatrixStorage = PackedStorage | DenseStorage;
 export type CodeBits = 2 | 3 | 4 | 5 | 6 | 8;
 
 /**
- * A low-bit matrix in compute layout 2 (see `planes.ts` for where the bits of a code are). With g = ⌊k / groupSize⌋ and
- * q the code at (n, k):
+ * A low-bit matrix in compute layout 3: `panels.ts` says where outputs, groups and the bits of codes are. With
+ * g = ⌊k / groupSize⌋ and q the code at (n, k):
  * - `offsets` null: W[n, k] = (q − z)·s, z = zeros[n, g], or 2^(bits − 1) where `zeros` is null;
  * - `offsets` given: W[n, k] = q·s + b, b = offsets[n, g] (and `zeros` is null).
  */
@@ -20,15 +20,13 @@ export interface PackedStorage {
   readonly inFeatures: number;
   /** Consecutive inputs that share a scale; the last group of a row may be shorter. */
   readonly groupSize: number;
-  /** Bytes from one row of codes to the next: `packedRowBytes` of planes.ts. */
-  readonly rowBytes: number;
-  /** [outFeatures, rowBytes]: the planes of a row one after the other. Padding is 0. */
+  /** [panels of 16 outputs, blocks of 32 inputs, 64·bits bytes]. Padding is 0. */
   readonly codes: Uint8Array;
-  /** [outFeatures, groups]: float16 bits as in the file, or float32 where the file's scales are bfloat16 or float32. */
+  /** [panels, groups, 16]: float16 bits as in the file, or float32 where the file's scales are bfloat16 or float32. */
   readonly scales: Uint16Array | Float32Array;
-  /** [outFeatures, groups] zero points, as large as codes. */
+  /** [panels, groups, 16] zero points, as large as codes. */
   readonly zeros: Uint8Array | null;
-  /** [outFeatures, groups], of the same type as `scales`. */
+  /** [panels, groups, 16], of the same type as `scales`. */
   readonly offsets: Uint16Array | Float32Array | null;
 }
 

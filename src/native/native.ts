@@ -4,7 +4,7 @@ import { log } from '../base/logger.js';
 import type { MatrixStorage, Mode } from '../matrix/storage.js';
 
 /** Increased with every change of this file's interfaces; an addon built for another number is not used. */
-export const NATIVE_INTERFACE = 4;
+export const NATIVE_INTERFACE = 5;
 
 /** Bytes that one mapping may have: as the longest Buffer of Node.js 20. */
 export const LONGEST_MAPPING = 2 ** 32;

@@ -1,6 +1,6 @@
 import type { Tensor } from '@tensorflow/tfjs-core';
 import { DisposedError, ShapeError } from '../base/errors.js';
-import { packedRowBytes } from '../matrix/planes.js';
+import { groupSlots, packedBytes } from '../matrix/panels.js';
 import { groupsPerRow, type MatrixStorage } from '../matrix/storage.js';
 
 /** A shape in words: "[2, 3, 8]". */
@@ -62,10 +62,9 @@ export function checkMatrix(op: string, thing: string, w: MatrixStorage): void {
     if (values) checkSize(op, `length of ${thing}.${array}`, values.length, expected);
   };
   if (w.kind === 'dense') return check('values', w.values, outFeatures * inFeatures);
-  checkSize(op, `${thing}.rowBytes`, w.rowBytes, packedRowBytes(inFeatures, w.bits));
-  const groups = outFeatures * groupsPerRow(inFeatures, w.groupSize);
-  check('codes', w.codes, outFeatures * w.rowBytes);
-  check('scales', w.scales, groups);
-  check('zeros', w.zeros, groups);
-  check('offsets', w.offsets, groups);
+  const slots = groupSlots(outFeatures, groupsPerRow(inFeatures, w.groupSize));
+  check('codes', w.codes, packedBytes(outFeatures, inFeatures, w.bits));
+  check('scales', w.scales, slots);
+  check('zeros', w.zeros, slots);
+  check('offsets', w.offsets, slots);
 }

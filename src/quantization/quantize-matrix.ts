@@ -1,11 +1,11 @@
 import type { Breathe } from '../base/event-loop.js';
 import { dequantize } from '../matrix/dequantize.js';
-import { packedRowBytes } from '../matrix/planes.js';
+import { groupSlot, groupSlots, packedBytes, PANEL } from '../matrix/panels.js';
 import { groupsPerRow, type CodeBits, type MatrixStorage, type PackedStorage } from '../matrix/storage.js';
 import { weightBytes } from '../native/weight-memory.js';
 import { quantizeRtn } from './rtn.js';
 
-/** Weights quantised between two breaths. */
+/** Weights quantised between two breaths; a panel at least. */
 const CHUNK = 2 ** 16;
 
 /** A quantised matrix and how far it is from the one that it stands for. */
@@ -41,21 +41,20 @@ export async function roundMatrix(
   onRows?: (weights: Float32Array, part: PackedStorage) => void,
 ): Promise<PackedStorage> {
   const { outFeatures, inFeatures } = matrix;
-  const rowBytes = packedRowBytes(inFeatures, bits);
   const groups = groupsPerRow(inFeatures, groupSize);
-  const codes = weightBytes(outFeatures * rowBytes);
-  const scales = new Uint16Array(outFeatures * groups);
-  const zeros = new Uint8Array(outFeatures * groups);
-  const rowsAtOnce = Math.max(1, Math.floor(CHUNK / inFeatures));
+  const codes = weightBytes(packedBytes(outFeatures, inFeatures, bits));
+  const scales = new Uint16Array(groupSlots(outFeatures, groups));
+  const zeros = new Uint8Array(scales.length);
+  const rowsAtOnce = PANEL * Math.max(1, Math.floor(CHUNK / (PANEL * inFeatures)));
   for (let from = 0; from < outFeatures; from += rowsAtOnce) {
     await breathe();
     const to = Math.min(from + rowsAtOnce, outFeatures);
     const weights = dequantize(matrix, [from, to]);
     const part = quantizeRtn(weights, to - from, inFeatures, groupSize, { bits, firstRow: from });
-    codes.set(part.codes, from * rowBytes);
-    scales.set(part.scales, from * groups);
-    if (part.zeros) zeros.set(part.zeros, from * groups);
+    codes.set(part.codes, packedBytes(from, inFeatures, bits));
+    scales.set(part.scales, groupSlot(from, 0, groups));
+    if (part.zeros) zeros.set(part.zeros, groupSlot(from, 0, groups));
     onRows?.(weights, part);
   }
-  return { kind: 'packed', bits, outFeatures, inFeatures, groupSize, rowBytes, codes, scales, zeros, offsets: null };
+  return { kind: 'packed', bits, outFeatures, inFeatures, groupSize, codes, scales, zeros, offsets: null };
 }

@@ -1,6 +1,6 @@
 import { TokenizerError } from '../base/errors.js';
 import type { Breathe } from '../base/event-loop.js';
-import type { GgufMetadata } from '../checkpoint/gguf-metadata.js';
+import type { GgufMetadata, TextList } from '../checkpoint/gguf-metadata.js';
 import { ggufTokenizerKind } from '../checkpoint/gguf-tokenizer-file.js';
 import { BYTE_LEVEL_SPLITS } from './byte-level-splits.js';
 import { byteOfToken } from './byte-characters.js';
@@ -10,7 +10,7 @@ import { brief, JsonField } from './json-field.js';
 import { PIECE_TYPE } from './sentencepiece-model.js';
 import type { TokenizerSettings } from './settings.js';
 import type { SubwordTokenizer } from './subword-tokenizer.js';
-import { ID_LIMIT } from './vocabulary.js';
+import { ID_LIMIT, type Entries } from './vocabulary.js';
 
 /** Entries read between two breaths. */
 const PIECE = 2048;
@@ -19,12 +19,18 @@ const PIECE = 2048;
  * The tokenizer in the metadata of a GGUF file, of kind "llama" (SentencePiece's pieces with scores and types) or
  * "gpt2" (byte-level BPE with merges, words cut as `tokenizer.ggml.pre` names it). What the file does not say is as in
  * llama.cpp's `llama-vocab.cpp`.
+ * @param isDeferred leaves pieces to be read, in one go, when a text is first encoded or an entry looked for: of 32,000
+ * that takes some 50 ms. An empty one, one that is there twice or is no UTF-8 is an error only then.
  * @throws TokenizerError for other kinds, and what is missing or cannot be.
  */
-export async function tokenizerFromGguf(metadata: GgufMetadata, breathe: Breathe): Promise<SubwordTokenizer> {
+export async function tokenizerFromGguf(
+  metadata: GgufMetadata,
+  breathe: Breathe,
+  isDeferred: boolean = false,
+): Promise<SubwordTokenizer> {
   const kind = ggufTokenizerKind(metadata);
   const read = new GgufVocabulary(metadata, breathe);
-  if (kind === 'llama') return fromPieces(read);
+  if (kind === 'llama') return fromPieces(read, isDeferred);
   if (kind === 'gpt2') return fromMerges(read);
   return read.fail('model', kind, '"llama" or "gpt2"');
 }
@@ -60,21 +66,12 @@ class GgufVocabulary {
     return isId ? value : this.fail(`${key}_token_id`, value, `an id below ${size}`);
   }
 
-  /** The entries by id, each of them given once. */
-  async tokens(): Promise<string[]> {
-    const length = this.#metadata.length('tokenizer.ggml.tokens');
-    if (length > ID_LIMIT) this.fail('tokens', length, `at most ${ID_LIMIT}`);
-    const tokens = await this.#metadata.texts('tokenizer.ggml.tokens', this.breathe);
-    if (!tokens || tokens.length === 0) return this.fail('tokens', tokens ?? undefined, 'a vocabulary');
-    const ids = new Map<string, number>();
-    for (const [id, token] of tokens.entries()) {
-      if (id % PIECE === 0) await this.breathe();
-      const other = ids.get(token);
-      if (token === '') this.fail(`tokens[${id}]`, token, 'some text');
-      if (other !== undefined) this.fail(`tokens[${id}]`, token, `a text other than that of entry ${other}`);
-      ids.set(token, id);
-    }
-    return tokens;
+  /** The entries, none of which has been read. */
+  entries(): GgufEntries {
+    const tokens = this.#metadata.textList('tokenizer.ggml.tokens');
+    if (!tokens || tokens.length === 0) return this.fail('tokens', tokens ? [] : undefined, 'a vocabulary');
+    if (tokens.length > ID_LIMIT) this.fail('tokens', tokens.length, `at most ${ID_LIMIT}`);
+    return new GgufEntries(tokens, this);
   }
 
   /** A number for each entry; `absent` where the file has none at all. */
@@ -105,6 +102,43 @@ class GgufVocabulary {
   }
 }
 
+/** The entries of a GGUF file, each of which is there once: read as far as `readAll` has come, and all for their ids. */
+class GgufEntries implements Entries {
+  readonly tokens: TextList;
+  readonly #of: GgufVocabulary;
+  readonly #ids = new Map<string, number>();
+  #done = 0;
+
+  constructor(tokens: TextList, of: GgufVocabulary) {
+    this.tokens = tokens;
+    this.#of = of;
+  }
+
+  get ids(): ReadonlyMap<string, number> {
+    this.#read(this.tokens.length);
+    return this.#ids;
+  }
+
+  async readAll(): Promise<void> {
+    for (let end = PIECE; this.#done < this.tokens.length; end += PIECE) {
+      await this.#of.breathe();
+      this.#read(Math.min(end, this.tokens.length));
+    }
+  }
+
+  #read(end: number): void {
+    for (; this.#done < end; this.#done++) {
+      const id = this.#done;
+      const token = this.tokens.at(id) ?? '';
+      if (token === '') this.#of.fail(`tokens[${id}]`, token, 'some text');
+      this.#ids.set(token, id);
+      if (this.#ids.size > id) continue;
+      const other = [...this.#ids.keys()].indexOf(token);
+      this.#of.fail(`tokens[${id}]`, token, `a text other than that of entry ${other}`);
+    }
+  }
+}
+
 const NO_SETTINGS: TokenizerSettings = {
   tokenizerClass: null,
   bosToken: null,
@@ -119,23 +153,25 @@ const NO_SETTINGS: TokenizerSettings = {
   configEosId: null,
 };
 
-async function fromPieces(read: GgufVocabulary): Promise<SubwordTokenizer> {
-  const pieces = await read.tokens();
-  const size = pieces.length;
+async function fromPieces(read: GgufVocabulary, isDeferred: boolean): Promise<SubwordTokenizer> {
+  const entries = read.entries();
+  if (!isDeferred) await entries.readAll();
+  const size = entries.tokens.length;
   const types = await read.types(size);
   const scores = await read.perToken('scores', size, 0);
   const badScore = scores.findIndex((score) => !Number.isFinite(score));
   if (badScore >= 0) read.fail(`scores[${badScore}]`, scores[badScore], 'a finite number');
   const bytes = new Set<number>();
-  for (const [id, piece] of pieces.entries()) {
-    if (types[id] !== PIECE_TYPE.byte) continue;
-    if (byteOfToken(piece) < 0) read.fail(`tokens[${id}]`, piece, 'a name from <0x00> to <0xFF>, as its type is');
-    bytes.add(byteOfToken(piece));
+  for (let id = types.indexOf(PIECE_TYPE.byte); id >= 0; id = types.indexOf(PIECE_TYPE.byte, id + 1)) {
+    const piece = entries.tokens.at(id) ?? '';
+    const byte = byteOfToken(piece);
+    if (byte < 0) read.fail(`tokens[${id}]`, piece, 'a name from <0x00> to <0xFF>, as its type is');
+    bytes.add(byte);
   }
   const unknown = read.id('unknown', size) ?? types.indexOf(PIECE_TYPE.unknown);
   if (unknown < 0 && bytes.size < 256) read.fail('unknown_token_id', undefined, 'one, or a piece for each byte');
   const model = {
-    pieces,
+    entries,
     scores,
     types,
     byteFallback: bytes.size === 256,
@@ -148,7 +184,7 @@ async function fromPieces(read: GgufVocabulary): Promise<SubwordTokenizer> {
     escapeWhitespaces: true,
   };
   const settings = { ...NO_SETTINGS, addBos: read.flag('add_bos_token'), addEos: read.flag('add_eos_token') };
-  return tokenizerOfPieces(model, settings, read.breathe);
+  return tokenizerOfPieces(model, settings);
 }
 
 /** BOS and EOS of LLaMA, where a file has control pieces but does not say which. */
@@ -161,7 +197,9 @@ async function fromMerges(read: GgufVocabulary): Promise<SubwordTokenizer> {
     return read.fail('pre', pre ?? undefined, `one of ${Object.keys(BYTE_LEVEL_SPLITS).join(', ')}`);
   }
   const { steps, ignoresMerges, addsBos } = BYTE_LEVEL_SPLITS[pre];
-  const tokens = await read.tokens();
+  const entries = read.entries();
+  await entries.readAll();
+  const tokens = [...entries.ids.keys()];
   const types = await read.types(tokens.length);
   const vocabulary: Record<string, number> = Object.create(null);
   const addedTokens: object[] = [];

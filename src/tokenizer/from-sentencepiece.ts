@@ -6,7 +6,7 @@ import { SentencePieceBpe } from './sentencepiece-bpe.js';
 import { PIECE_TYPE, parseSentencePieceModel, type SentencePieceModel } from './sentencepiece-model.js';
 import type { TokenizerSettings } from './settings.js';
 import { collectSpecialIds, resolveId } from './special-ids.js';
-import { SPACE_SIGN } from './subword-model.js';
+import { madeAtFirstUse, SPACE_SIGN } from './subword-model.js';
 import { SubwordTokenizer } from './subword-tokenizer.js';
 import { Vocabulary } from './vocabulary.js';
 
@@ -20,17 +20,12 @@ export async function tokenizerFromSentencePiece(
   settings: TokenizerSettings,
   breathe: Breathe,
 ): Promise<SubwordTokenizer> {
-  return tokenizerOfPieces(await parseSentencePieceModel(bytes, file, breathe), settings, breathe);
+  return tokenizerOfPieces(await parseSentencePieceModel(bytes, file, breathe), settings);
 }
 
 /** The same of pieces, scores and types, whichever file they were read from. */
-export async function tokenizerOfPieces(
-  model: SentencePieceModel,
-  settings: TokenizerSettings,
-  breathe: Breathe,
-): Promise<SubwordTokenizer> {
-  const pieces = model.pieces.map((piece, id) => [piece, id] as const);
-  const vocabulary = await Vocabulary.of(pieces, settings.addedTokens, breathe);
+export function tokenizerOfPieces(model: SentencePieceModel, settings: TokenizerSettings): SubwordTokenizer {
+  const vocabulary = new Vocabulary(model.entries).with(settings.addedTokens);
   const orNull = (id: number): number | null => (id < 0 ? null : id);
   const bosId = resolveId(vocabulary, settings.bosToken, orNull(model.bosId), settings.configBosId);
   const eosId = resolveId(vocabulary, settings.eosToken, orNull(model.eosId), settings.configEosId);
@@ -41,7 +36,7 @@ export async function tokenizerOfPieces(
     vocabulary,
     addedTokens,
     rewrite: rewriteOf(model, addsPrefix, settings.legacy ?? true),
-    model: new SentencePieceBpe(model),
+    model: madeAtFirstUse(() => new SentencePieceBpe(model)),
     pieces: pieceTextOf(model, vocabulary, addsPrefix),
     template: {
       before: (settings.addBos ?? true) && bosId !== null ? [bosId] : [],
@@ -64,10 +59,9 @@ function withControlPieces(
     const flags = { special: true, normalized: false, lstrip: false, rstrip: false, singleWord: false };
     tokens.set(content, { id, content, ...flags });
   };
-  const control: number[] = [PIECE_TYPE.control, PIECE_TYPE.unknown];
-  model.pieces.forEach((piece, id) => {
-    if (control.includes(model.types[id] as number)) add(piece, id);
-  });
+  const { entries, types } = model;
+  const isControl = (type: number): boolean => type === PIECE_TYPE.control || type === PIECE_TYPE.unknown;
+  for (let id = 0; id < types.length; id++) if (isControl(types[id])) add(entries.tokens.at(id) ?? '', id);
   for (const token of [settings.bosToken, settings.eosToken, ...settings.otherSpecialTokens]) {
     const id = token === null ? undefined : vocabulary.ids.get(token);
     if (token && id !== undefined) add(token, id);
@@ -88,7 +82,7 @@ function rewriteOf(model: SentencePieceModel, addsPrefix: boolean, everySegment:
 function pieceTextOf(model: SentencePieceModel, vocabulary: Vocabulary, addsPrefix: boolean): PieceText {
   const encoder = new TextEncoder();
   const read = (id: number): Uint8Array => {
-    const token = vocabulary.tokens[id] ?? '';
+    const token = vocabulary.token(id) ?? '';
     if (model.types[id] === PIECE_TYPE.byte) return Uint8Array.of(Number.parseInt(token.slice(3, 5), 16));
     return encoder.encode(token.replaceAll(SPACE_SIGN, ' '));
   };

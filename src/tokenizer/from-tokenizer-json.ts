@@ -32,7 +32,7 @@ export async function tokenizerFromFields(
   const { file } = json;
   const model = await parseBpeModel(json.get('model'), breathe);
   const addedTokens = parseAddedTokens(json, model.vocabulary, settings);
-  const vocabulary = await Vocabulary.of(model.vocabulary, addedTokens, breathe);
+  const vocabulary = (await Vocabulary.of(model.vocabulary, breathe)).with(addedTokens);
   const bosId = resolveId(vocabulary, settings.bosToken, null, settings.configBosId);
   const eosId = resolveId(vocabulary, settings.eosToken, null, settings.configEosId);
   const unkId = model.unkToken === null ? -1 : vocabulary.require(model.unkToken, 'unk_token', file);

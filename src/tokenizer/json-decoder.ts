@@ -30,7 +30,7 @@ export function parseDecoder(field: JsonField, vocabulary: Vocabulary, addedIds:
 
   const encoder = new TextEncoder();
   const read = (id: number): Uint8Array => {
-    const token = vocabulary.tokens[id] ?? '';
+    const token = vocabulary.token(id) ?? '';
     if (rules.byteLevel) return (addedIds.has(id) ? null : bytesOfCharacters(token)) ?? encoder.encode(token);
     const byte = rules.byteFallback ? byteOfToken(token) : -1;
     if (byte >= 0) return Uint8Array.of(byte);

@@ -53,5 +53,5 @@ function parseTemplateProcessing(field: JsonField, vocabulary: Vocabulary): Temp
 
 function entry(field: JsonField, vocabulary: Vocabulary): number {
   const id = field.index(ID_LIMIT);
-  return vocabulary.tokens[id] === undefined ? field.fail('the id of an entry of the vocabulary') : id;
+  return vocabulary.token(id) === undefined ? field.fail('the id of an entry of the vocabulary') : id;
 }

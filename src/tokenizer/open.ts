@@ -28,7 +28,9 @@ const OTHER_KINDS: readonly (readonly [file: string, kind: string])[] = [
 /**
  * Opens the tokenizer of a GGUF file, or of a model's folder: `tokenizer.json`, else SentencePiece's `tokenizer.model`,
  * else `tokenizer.gguf` of a converted GGUF file; BOS, EOS and added tokens as `tokenizer_config.json`,
- * `special_tokens_map.json`, `added_tokens.json` and the model's config say.
+ * `special_tokens_map.json`, `added_tokens.json` and the model's config say. The pieces of a `tokenizer.gguf` are read when
+ * a text is first encoded or an entry looked for: of 32,000 that takes some 50 ms, and what is wrong with one of them is a
+ * TokenizerError only then.
  * @throws TokenizerError if the folder has none, or a file is damaged or of a kind that is not supported.
  */
 export async function openTokenizer(directory: string, options: OpenTokenizerOptions = {}): Promise<Tokenizer> {
@@ -36,12 +38,12 @@ export async function openTokenizer(directory: string, options: OpenTokenizerOpt
   if (prefer !== 'tokenizer.json' && prefer !== 'tokenizer.model') {
     throw new OptionError({ thing: 'option prefer', found: prefer, expected: 'tokenizer.json or tokenizer.model' });
   }
-  if (await isGguf(directory)) return openGgufTokenizer(directory, signal);
+  if (await isGguf(directory)) return openGgufTokenizer(directory, false, signal);
   const names = [prefer, 'tokenizer.json', 'tokenizer.model'];
   for (const name of names) {
     if (await isFile(join(directory, name))) return openTokenizerFile(join(directory, name), { signal });
   }
-  if (await isFile(join(directory, GGUF_TOKENIZER))) return openGgufTokenizer(join(directory, GGUF_TOKENIZER), signal);
+  if (await isFile(join(directory, GGUF_TOKENIZER))) return openGgufTokenizer(join(directory, GGUF_TOKENIZER), true, signal);
   const isFolder = await stat(directory).then((entry) => entry.isDirectory(), () => false);
   let found = isFolder ? 'neither' : 'no such folder';
   for (const [file, kind] of OTHER_KINDS) if (await isFile(join(directory, file))) found = `${file} (${kind})`;
@@ -63,10 +65,10 @@ export async function openTokenizerFile(path: string, options: { signal?: AbortS
   return tokenizerFromSentencePiece(bytes, path, settings, breathe);
 }
 
-async function openGgufTokenizer(path: string, signal?: AbortSignal): Promise<Tokenizer> {
+async function openGgufTokenizer(path: string, isDeferred: boolean, signal?: AbortSignal): Promise<Tokenizer> {
   const breathe = breather(signal);
   const metadata = await readGgufMetadata(path, breathe);
-  return tokenizerFromGguf(metadata, breathe);
+  return tokenizerFromGguf(metadata, breathe, isDeferred);
 }
 
 /** Tells files by their first bytes that are no SentencePiece model, or null. */

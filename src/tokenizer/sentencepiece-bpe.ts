@@ -22,9 +22,9 @@ const LEFT_LIMIT = 2 ** 27;
  * It is not turned into a list of merges, because those cannot say that all ways to make a piece have one rank.
  */
 export class SentencePieceBpe implements SubwordModel {
-  /** Ids of the pieces that merging may reach. */
-  readonly #ids = new Map<string, number>();
-  /** Per id, the place of its score among all distinct scores, best first. */
+  /** In the order of ids. */
+  readonly #ids: ReadonlyMap<string, number>;
+  /** Per id, how many pieces have a better score. */
   readonly #ranks: Int32Array;
   readonly #types: Uint8Array;
   readonly #byteIds: Int32Array | null;
@@ -34,18 +34,14 @@ export class SentencePieceBpe implements SubwordModel {
   readonly #encodeWord = cachedByWord((word) => this.#encode(word));
 
   constructor(model: SentencePieceModel) {
-    const reachable: number[] = [PIECE_TYPE.normal, PIECE_TYPE.userDefined, PIECE_TYPE.unused];
-    model.pieces.forEach((piece, id) => {
-      if (reachable.includes(model.types[id] as number)) this.#ids.set(piece, id);
-    });
+    this.#ids = model.entries.ids;
     this.#ranks = ranksOf(model.scores);
     this.#types = model.types;
     this.#byteIds = model.byteFallback ? byteIdsOf(model) : null;
     this.#unkId = model.unkId;
-    this.#userDefined = new LiteralMatcher(
-      model.pieces.filter((_, id) => model.types[id] === PIECE_TYPE.userDefined),
-    );
-    this.#words = wordSplitter(this.#ids.keys());
+    const pieces = [...this.#ids.keys()];
+    this.#userDefined = new LiteralMatcher(pieces.filter((_, id) => this.#types[id] === PIECE_TYPE.userDefined));
+    this.#words = wordSplitter(pieces.filter((_, id) => isReachable(this.#types[id] as number)));
   }
 
   tokenize(text: string, sink: TokenSink): void {
@@ -95,7 +91,7 @@ export class SentencePieceBpe implements SubwordModel {
       pairRank[left] = -1;
       if (right < 0 || frozen[left] || frozen[right]) return;
       const joined = word.slice(starts[left], ends[right]);
-      const id = this.#ids.get(joined);
+      const id = this.#reachable(joined);
       if (id === undefined) return;
       pairRank[left] = this.#ranks[id] as number;
       heap.push((pairRank[left] as number) * LEFT_LIMIT + left);
@@ -120,7 +116,7 @@ export class SentencePieceBpe implements SubwordModel {
     const left: Symbols = { starts: [], ends: [] };
     const keep = (start: number, end: number): void => {
       const piece = word.slice(start, end);
-      const id = this.#ids.get(piece);
+      const id = this.#reachable(piece);
       const split = splitOfUnused.get(piece);
       if (id === undefined || split === undefined || this.#types[id] !== PIECE_TYPE.unused) {
         left.starts.push(start);
@@ -147,13 +143,23 @@ export class SentencePieceBpe implements SubwordModel {
     return symbols;
   }
 
+  /** The id of a piece that merging may reach. */
+  #reachable(text: string): number | undefined {
+    const id = this.#ids.get(text);
+    return id !== undefined && isReachable(this.#types[id] as number) ? id : undefined;
+  }
+
   #idsOf(symbol: string): readonly number[] {
-    const id = this.#ids.get(symbol);
+    const id = this.#reachable(symbol);
     if (id !== undefined) return [id];
     const byteIds = this.#byteIds;
     return byteIds ? utf8Bytes(symbol.codePointAt(0) as number).map((byte) => byteIds[byte] as number) : [this.#unkId];
   }
 }
+
+/** Whether merging may reach a piece. */
+const isReachable = (type: number): boolean =>
+  type === PIECE_TYPE.normal || type === PIECE_TYPE.userDefined || type === PIECE_TYPE.unused;
 
 function utf8Bytes(codePoint: number): number[] {
   const count = utf8Length(codePoint);
@@ -165,16 +171,24 @@ function utf8Bytes(codePoint: number): number[] {
   });
 }
 
+/** By looking in the sorted scores: as keys of a Map, numbers that are no small integers would each become an object. */
 function ranksOf(scores: Float64Array): Int32Array {
-  const distinct = [...new Set(scores)].sort((a, b) => b - a);
-  const rankOf = new Map(distinct.map((score, rank) => [score, rank]));
-  return Int32Array.from(scores, (score) => rankOf.get(score) ?? 0);
+  const bestFirst = scores.map((score) => -score).sort();
+  return Int32Array.from(scores, (score) => {
+    let [from, to] = [0, bestFirst.length];
+    while (from < to) {
+      const middle = (from + to) >> 1;
+      if ((bestFirst[middle] as number) < -score) from = middle + 1;
+      else to = middle;
+    }
+    return from;
+  });
 }
 
 function byteIdsOf(model: SentencePieceModel): Int32Array {
   const ids = new Int32Array(256);
-  model.pieces.forEach((piece, id) => {
+  for (const [piece, id] of model.entries.ids) {
     if (model.types[id] === PIECE_TYPE.byte) ids[Number.parseInt(piece.slice(3, 5), 16)] = id;
-  });
+  }
   return ids;
 }

@@ -3,6 +3,7 @@ import type { Breathe } from '../base/event-loop.js';
 import { byteOfToken } from './byte-characters.js';
 import { brief } from './json-field.js';
 import { ProtobufReader } from './protobuf.js';
+import type { Entries } from './vocabulary.js';
 
 /** `ModelProto.SentencePiece.Type` of sentencepiece_model.proto. */
 export const PIECE_TYPE = { normal: 1, unknown: 2, control: 3, userDefined: 4, unused: 5, byte: 6 } as const;
@@ -14,7 +15,8 @@ const MODEL_TYPES = ['', 'unigram', 'BPE', 'word', 'char'];
 
 /** What a SentencePiece BPE file says, as far as text depends on it. Piece i has id i. */
 export interface SentencePieceModel {
-  readonly pieces: readonly string[];
+  /** The pieces, each of which is there once. */
+  readonly entries: Entries;
   readonly scores: Float64Array;
   readonly types: Uint8Array;
   readonly byteFallback: boolean;
@@ -71,10 +73,10 @@ export async function parseSentencePieceModel(
     fail('SentencePiece normaliser', `a character map of ${normalizer.charsmap} bytes`, 'none (identity), as in LLaMA');
   }
   await breathe();
-  checkPieces(pieces, types, trainer.byteFallback, fail);
+  const ids = checkPieces(pieces, types, trainer.byteFallback, fail);
   const special = (id: number): number => (id >= 0 && id < pieces.length ? id : -1);
   return {
-    pieces,
+    entries: { tokens: pieces, ids },
     scores: Float64Array.from(scores),
     types: Uint8Array.from(types),
     byteFallback: trainer.byteFallback,
@@ -88,21 +90,21 @@ export async function parseSentencePieceModel(
   };
 }
 
-/** The rules of sentencepiece's `ModelInterface::InitializePieces`. */
+/** The rules of sentencepiece's `ModelInterface::InitializePieces`; gives the ids of the pieces. */
 function checkPieces(
   pieces: readonly string[],
   types: readonly number[],
   byteFallback: boolean,
   fail: (thing: string, found: unknown, expected: string) => never,
-): void {
-  const first = new Map<string, number>();
+): Map<string, number> {
+  const ids = new Map<string, number>();
   const bytes = new Set<number>();
   let unknown = 0;
   pieces.forEach((piece, id) => {
-    const other = first.get(piece);
+    const other = ids.get(piece);
     if (piece === '') fail(`piece ${id}`, 'an empty string', 'some text');
     if (other !== undefined) fail(`piece ${id}`, `the text of piece ${other}`, 'a text of its own');
-    first.set(piece, id);
+    ids.set(piece, id);
     if (types[id] === PIECE_TYPE.unknown) unknown++;
     if (types[id] === PIECE_TYPE.byte) {
       if (byteOfToken(piece) < 0) fail(`byte piece ${id}`, brief(piece), 'a name from <0x00> to <0xFF>');
@@ -111,6 +113,7 @@ function checkPieces(
   });
   if (unknown !== 1) fail('pieces of type UNKNOWN', unknown, 'one');
   if (byteFallback && bytes.size !== 256) fail('byte pieces', bytes.size, '256, as byte_fallback is set');
+  return ids;
 }
 
 function parsePiece(bytes: Uint8Array, where: string): { text: string; score: number; type: number } {

@@ -14,7 +14,7 @@ export function resolveId(
 ): number | null {
   const candidates = [named === null ? undefined : vocabulary.ids.get(named), ofVocabulary, ofConfig];
   for (const id of candidates) {
-    if (id !== undefined && id !== null && vocabulary.tokens[id] !== undefined) return id;
+    if (id !== undefined && id !== null && vocabulary.token(id) !== undefined) return id;
   }
   return null;
 }

@@ -96,7 +96,7 @@ export class SubwordTokenizer implements Tokenizer {
   /** Empty for an id at which the vocabulary has no entry, as in models whose embedding is padded. */
   token(id: number): string {
     this.#checkId(id);
-    return this.#parts.vocabulary.tokens[id] ?? '';
+    return this.#parts.vocabulary.token(id) ?? '';
   }
 
   label(id: number): string {

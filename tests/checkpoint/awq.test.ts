@@ -9,6 +9,7 @@ import { openSafetensors } from '../../src/checkpoint/safetensors.js';
 import type { Dtype, Elements } from '../../src/checkpoint/tensor-info.js';
 import { matmulReference } from '../../src/kernels/matmul.js';
 import { dequantize, packMatrix, unpackCodes, type PackedStorage } from '../../src/matrix/index.js';
+import { panelOrder } from '../../src/matrix/panels.js';
 import { native } from '../../src/native/native.js';
 import { readGolden, worstExcess } from '../support/golden.js';
 import { randomNumbers } from '../support/random-model.js';
@@ -65,7 +66,7 @@ describe('AWQ layers of AutoAWQ', { skip: missing('models/awq') }, () => {
         const storage = await unpackAwq(parts, sizes);
         assert.deepEqual(unpackCodes(storage), values('codes'));
         if (format === 'gemv_fast') assert.equal(storage.zeros, null);
-        else assert.deepEqual(storage.zeros, values('zeros'));
+        else assert.deepEqual(storage.zeros, panelOrder(Uint8Array.from(values('zeros')), 64, 256 / group));
         assert.deepEqual(dequantize(storage), values('weight_f32'));
 
         const [x, bias, expected] = [values('x'), values('bias'), values('y')] as Float32Array[];
@@ -90,18 +91,21 @@ describe('AWQ layouts', () => {
           assert.equal(awqLayout(parts, sizesOf(matrix)), format);
           const storage = await unpackAwq(parts, sizesOf(matrix));
           assert.deepEqual(unpackCodes(storage), matrix.codes);
-          assert.deepEqual(storage.scales, matrix.scales);
-          assert.equal(storage.codes.length, matrix.out * storage.rowBytes);
+          const inPanels = <T extends Uint8Array | Uint16Array>(values: T): T =>
+            panelOrder(values, matrix.out, Math.ceil(matrix.input / matrix.group));
+          assert.deepEqual(storage.scales, inPanels(matrix.scales));
+          const { out: outFeatures, input: inFeatures, group: groupSize } = matrix;
+          assert.deepEqual(storage.codes, packMatrix({ ...matrix, outFeatures, inFeatures, groupSize }).codes);
           if (format === 'gemv_fast') {
             assert.equal(storage.zeros, null);
-            assert.equal(storage.offsets?.length, matrix.scales.length);
+            assert.equal(storage.offsets?.length, storage.scales.length);
             const gemm = await unpackAwq(partsOf(awqTensors('gemv', matrix)), sizesOf(matrix));
             const [weights, exact] = [dequantize(storage), dequantize(gemm)];
             // Offsets are −s·z rounded to float16: half a unit in the last place of at most 15·s.
             const largest = Math.max(...Array.from(matrix.scales, f16ToF32));
             assert.ok(worstExcess(weights, exact) <= 15 * largest * 2 ** -11, String(worstExcess(weights, exact)));
           } else {
-            assert.deepEqual(storage.zeros, matrix.zeros);
+            assert.deepEqual(storage.zeros, inPanels(matrix.zeros));
             assert.equal(storage.offsets, null);
           }
         }),
@@ -146,7 +150,7 @@ describe('AWQ layouts', () => {
     assert.deepEqual(dequantize(fromF32), dequantize(exact));
     const fromBf16 = await unpackAwq(partsOf({ ...tensors, scales: bf16 }), sizesOf(matrix));
     assert.ok(fromBf16.scales instanceof Float32Array);
-    for (const [i, bits] of matrix.scales.entries()) {
+    for (const [i, bits] of panelOrder(matrix.scales, 16, 2).entries()) {
       const nearest = Math.fround(fromBf16.scales[i]);
       assert.ok(Math.abs(nearest / f16ToF32(bits) - 1) <= 2 ** -8);
       assert.equal(new Uint32Array(Float32Array.of(nearest).buffer)[0] & 0xffff, 0);

@@ -155,7 +155,7 @@ describe('the same weights', () => {
   });
 });
 
-test('float weights and the codes of GEMV stay in the mapped file', async () => {
+test('float weights stay in the mapped file, packed ones are ordered anew', async () => {
   const mapped = native() !== null;
   await withFolder(tinyFolder({ weights: 'gemv', floats: 'BF16' }), async (folder) => {
     for (const load of ['map', 'copy'] as const) {
@@ -163,7 +163,7 @@ test('float weights and the codes of GEMV stay in the mapped file', async () => 
       assert.equal(isMapped(denseValues(embed_tokens)), mapped && load === 'map');
       const { weight } = layers[0].q_proj;
       assert.ok(weight.kind === 'packed');
-      assert.equal(isMapped(weight.codes), mapped && load === 'map');
+      assert.equal(isMapped(weight.codes), false);
     }
   });
 });

@@ -206,8 +206,8 @@ describe('convertCheckpoint', () => {
       const file = await readFile(join(to, FILE));
       await writeFile(join(to, FILE), file.subarray(0, -64));
       await assert.rejects(openCheckpoint(to), /data_offsets: found .*model\.safetensors/);
-      await writeFile(join(to, FILE), Buffer.from(file.toString('latin1').replace('"nibblelens.layout":"2"', '"nibblelens.layout":"1"'), 'latin1'));
-      await assert.rejects(openCheckpoint(to), /compute layout: found "1", expected 2; "nibblelens convert" writes it anew/);
+      await writeFile(join(to, FILE), Buffer.from(file.toString('latin1').replace('"nibblelens.layout":"3"', '"nibblelens.layout":"2"'), 'latin1'));
+      await assert.rejects(openCheckpoint(to), /compute layout: found "2", expected 3; "nibblelens convert" writes it anew/);
     });
   });
 });

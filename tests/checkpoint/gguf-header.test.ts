@@ -47,7 +47,9 @@ describe('a header', () => {
         assert.deepEqual(tensor?.shape, shape.map(Number).reverse());
         assert.equal(tensor?.offset, dataOffset + Number(offset));
       }
-      for (const [key, value] of Object.entries(expected.metadata)) {
+      // what the library puts among the values that the file has
+      const { version: _, tensor_count: __, kv_count: ___, ...values } = expected.metadata;
+      for (const [key, value] of Object.entries(values)) {
         const expectedValue = value === 2 ** 32 - 1 ? undefined : intOf(value);
         if (!Array.isArray(value)) assert.equal(metadata.get(key), expectedValue, key);
         else if (typeof value[0] === 'string') {

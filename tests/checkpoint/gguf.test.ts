@@ -7,7 +7,15 @@ import { DisposedError } from '../../src/base/errors.js';
 import { inspectCheckpoint, openCheckpoint, type Checkpoint } from '../../src/checkpoint/index.js';
 import { loadModel } from '../../src/index.js';
 import { formOf } from '../../src/matrix/form.js';
-import { dequantize, storageArrays, storageBytes, type MatrixStorage } from '../../src/matrix/index.js';
+import {
+  dequantize,
+  groupSlot,
+  packMatrix,
+  storageArrays,
+  storageBytes,
+  unpackCodes,
+  type MatrixStorage,
+} from '../../src/matrix/index.js';
 import { loadWeights } from '../../src/model/load-weights.js';
 import { LINEAR_NAMES } from '../../src/model/weights.js';
 import { isMapped } from '../../src/native/mapped-files.js';
@@ -86,6 +94,46 @@ describe('blocks', { skip: missing(GGUF) }, () => {
           }
         });
       }
+    });
+  }
+});
+
+describe('matrices of blocks', () => {
+  for (const type of ['Q4_0', 'Q4_1', 'Q8_0', 'Q4_K', 'Q5_K', 'Q6_K'] as const) {
+    const { metadata, tensors } = blockGguf(type);
+    test(`${type}: rows of q and k change places with their scales`, async () => {
+      const asQ = tensors.find(({ name }) => name === 'blk.0.attn_output.weight')?.data ?? assert.fail();
+      const changed = tensors.map((tensor) => (tensor.name === 'blk.0.attn_q.weight' ? { ...tensor, data: asQ } : tensor));
+      await withGguf({ metadata, tensors: changed }, async (path) => {
+        const checkpoint = await openCheckpoint(path);
+        const { hiddenSize, headDim } = checkpoint.config;
+        const valuesOf = async (name: string) =>
+          dequantize((await checkpoint.linear(`model.layers.0.self_attn.${name}`)).weight);
+        const [q, inOrder] = [await valuesOf('q_proj'), await valuesOf('o_proj')];
+        const rowOf = (values: Float32Array, row: number) => values.subarray(row * hiddenSize, (row + 1) * hiddenSize);
+        for (let head = 0; head < hiddenSize; head += headDim) {
+          for (let i = 0; i < headDim / 2; i++) {
+            assertSameBytes(rowOf(q, head + i), rowOf(inOrder, head + 2 * i), `head at ${head}, ${i}`);
+            assertSameBytes(rowOf(q, head + headDim / 2 + i), rowOf(inOrder, head + 2 * i + 1), `head at ${head}, ${i}`);
+          }
+        }
+        await checkpoint.close();
+      });
+    });
+
+    test(`${type}: 24 outputs, and what fills up their last panel, are as packing makes them`, async () => {
+      await withGguf({ metadata, tensors }, async (path) => {
+        const checkpoint = await openCheckpoint(path);
+        const embedding = await checkpoint.embedding();
+        await checkpoint.close();
+        assert(embedding.kind === 'packed' && embedding.outFeatures === 24);
+        const { scales, offsets, outFeatures, inFeatures, groupSize } = embedding;
+        const groups = inFeatures / groupSize;
+        const inRows = (values: Uint16Array | Float32Array) =>
+          values.slice(0, outFeatures * groups).map((_, i) => values[groupSlot(Math.floor(i / groups), i % groups, groups)]);
+        const rows = { codes: unpackCodes(embedding), scales: inRows(scales), offsets: offsets && inRows(offsets) };
+        assertSameMatrix(packMatrix({ ...embedding, ...rows }), embedding, type);
+      });
     });
   }
 });

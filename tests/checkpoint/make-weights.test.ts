@@ -6,8 +6,9 @@ import { gguf } from '@huggingface/gguf';
 import { OptionError, UnknownNameError } from '../../src/base/errors.js';
 import { openCheckpoint } from '../../src/checkpoint/index.js';
 import { makeWeights, WEIGHT_FORMATS, type MakeWeightsOptions } from '../../src/checkpoint/random/make-weights.js';
+import { randomPacked } from '../../src/checkpoint/random/random-matrix.js';
 import { RandomWords } from '../../src/checkpoint/random/random-words.js';
-import { dequantize, formName, formOf, storageArrays, type MatrixStorage } from '../../src/matrix/index.js';
+import { dequantize, formName, formOf, groupSlot, groupsPerRow, packMatrix, storageArrays, unpackCodes, type MatrixStorage } from '../../src/matrix/index.js';
 import { loadWeights } from '../../src/model/load-weights.js';
 import { LINEAR_NAMES, type LlamaWeights } from '../../src/model/weights.js';
 import { loadModel } from '../../src/opened-model.js';
@@ -61,7 +62,8 @@ describe('makeWeights', () => {
           const { mean, variance } = moments(matrix);
           const expected = matrix === weights.embed_tokens ? 1 : 1 / matrix.inFeatures;
           // squares of scales deviate from their mean by 0.54 of it; five standard errors of that
-          const deviation = matrix.kind === 'packed' ? (5 * 0.54) / Math.sqrt(matrix.scales.length) : 0;
+          const scales = matrix.kind === 'packed' ? matrix.outFeatures * groupsPerRow(matrix.inFeatures, matrix.groupSize) : Infinity;
+          const deviation = (5 * 0.54) / Math.sqrt(scales);
           assert.ok(Math.abs(variance / expected - 1) < 0.01 + deviation, `variance ${variance}, expected ${expected}`);
           assert.ok(Math.abs(mean) < 0.02 * Math.sqrt(expected), `mean ${mean}`);
         }
@@ -141,6 +143,23 @@ describe('makeWeights', () => {
       assert.equal(await readFile(join(folder, 'file'), 'utf8'), 'kept');
     });
   });
+});
+
+test('a random matrix has zeros where it is filled up, and the same numbers otherwise as one that is packed', async () => {
+  for (const [outFeatures, inFeatures] of [[32, 64], [32, 70], [7, 64], [35, 33]]) {
+    for (const bits of [3, 4, 8] as const) {
+      for (const zeros of [true, false]) {
+        const form = { kind: 'packed', bits, groupSize: 32, scales: 'f16', zeros, offsets: false } as const;
+        const matrix = await randomPacked(new RandomWords(1, 'a'), form, { outFeatures, inFeatures }, async () => {});
+        const groups = groupsPerRow(inFeatures, 32);
+        const slots = Array.from({ length: outFeatures * groups }, (_, i) => groupSlot(Math.floor(i / groups), i % groups, groups));
+        const scales = Uint16Array.from(slots, (slot) => matrix.scales[slot]);
+        const points = matrix.zeros && Uint8Array.from(slots, (slot) => matrix.zeros?.[slot] ?? 0);
+        assert.ok(scales.every((scale) => (scale & 0x7fff) !== 0));
+        assert.deepEqual(matrix, packMatrix({ ...matrix, codes: unpackCodes(matrix), scales, zeros: points }));
+      }
+    }
+  }
 });
 
 describe('RandomWords', () => {

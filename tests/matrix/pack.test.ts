@@ -9,79 +9,112 @@ import {
   storageArrays,
   storageBytes,
   unpackCodes,
+  type CodeBits,
   type DenseStorage,
   type UnpackedMatrix,
 } from '../../src/matrix/index.js';
+import { randomNumbers } from '../support/random-model.js';
 
-const anyCodes = fc.tuple(fc.integer({ min: 1, max: 9 }), fc.integer({ min: 1, max: 100 })).chain(([out, input]) =>
-  fc.record({
-    out: fc.constant(out),
-    input: fc.constant(input),
-    codes: fc.uint8Array({ min: 0, max: 15, minLength: out * input, maxLength: out * input }),
-  }),
-);
+/** What is documented of a panel's block: 64 bytes of 16 outputs and 4 inputs for each bit of a code. */
+const PLANES = { 2: [2], 3: [2, 1], 4: [4], 5: [4, 1], 6: [4, 2], 8: [4, 4] } as const;
 
-test('4-bit codes stand where compute layout 2 says, padding is 0, and they come back', () => {
-  fc.assert(
-    fc.property(anyCodes, ({ out, input, codes }) => {
-      const storage = packMatrix({
-        outFeatures: out,
-        inFeatures: input,
-        groupSize: input,
-        codes,
-        scales: new Float32Array(out),
-      });
-      assert.equal(storage.rowBytes % 16, 0);
-      assert.ok(storage.rowBytes >= input / 2 && storage.rowBytes < input / 2 + 16);
-      const expected = new Uint8Array(out * storage.rowBytes);
-      codes.forEach((code, i) => {
-        const [n, k] = [Math.floor(i / input), i % input];
-        expected[n * storage.rowBytes + Math.floor(k / 2)] += k % 2 === 0 ? code : 16 * code;
-      });
-      assert.deepEqual(storage.codes, expected);
-      assert.deepEqual(unpackCodes(storage), codes);
-    }),
-    { numRuns: 200 },
-  );
-});
-
-/** The documented place of the bits of code k, by walking blocks rather than by formula. */
-function bitsByWalk(row: Uint8Array, bits: number): number[] {
+/** The codes of a matrix as layout 3 orders them: every byte of every line in turn, and what is in it. */
+function codesByWalk(code: (n: number, k: number) => number, out: number, input: number, bits: keyof typeof PLANES): number[] {
   const bytes: number[] = [];
-  const planes = { 2: [2], 3: [2, 1], 4: [4], 5: [4, 1], 6: [4, 2], 8: [8] }[bits]!;
-  let below = 0;
-  for (const p of planes) {
-    const runs = p === 8 ? 0.5 : 4 / p;
-    for (let start = 0; start < row.length; start += 64 * runs) {
-      const block = new Array<number>(p === 8 ? 32 : row.length - start <= 32 ? 16 : 32).fill(0);
-      for (let k = start; k < Math.min(row.length, start + 64 * runs); k++) {
-        const value = Math.floor(row[k] / 2 ** below) % 2 ** p;
-        const [run, odd, j] = [Math.floor((k - start) / 64), k % 2, Math.floor((k % 64) / 2)];
-        if (p === 8) block[16 * odd + (j % 16)] = value;
-        else block[j] += value * 2 ** (p * (2 * run + odd));
+  for (let panel = 0; panel < out; panel += 16) {
+    for (let block = 0; block < input; block += 32) {
+      let below = 1;
+      for (const width of PLANES[bits]) {
+        for (let line = block; line < block + 32; line += 32 / width) {
+          for (let place = 0; place < 64; place++) {
+            let byte = 0;
+            for (let quad = 0; quad < 8 / width; quad++) {
+              const [n, k] = [panel + Math.floor(place / 4), line + 4 * quad + (place % 4)];
+              const whole = n < out && k < input ? code(n, k) : 0;
+              byte += (Math.floor(whole / below) % 2 ** width) * 2 ** (width * quad);
+            }
+            bytes.push(byte);
+          }
+        }
+        below *= 2 ** width;
       }
-      bytes.push(...block);
     }
-    below += p;
   }
   return bytes;
 }
 
-test('codes of every width stand where planes.ts says, and come back', () => {
-  const anyMatrix = fc.record({
-    bits: fc.constantFrom(...CODE_BITS),
-    input: fc.integer({ min: 1, max: 700 }),
-    seed: fc.integer({ min: 0, max: 255 }),
-  });
+const anyMatrix = fc.record({
+  bits: fc.constantFrom(...CODE_BITS),
+  out: fc.integer({ min: 1, max: 50 }),
+  input: fc.integer({ min: 1, max: 140 }),
+  group: fc.integer({ min: 1, max: 150 }),
+  seed: fc.nat(),
+});
+
+test('codes of every width stand where layout 3 says, padding is 0, and they come back', () => {
   fc.assert(
-    fc.property(anyMatrix, ({ bits, input, seed }) => {
-      const codes = Uint8Array.from({ length: 2 * input }, (_, i) => ((i * 151 + seed * 7 + (i >> 3)) & 255) % 2 ** bits);
-      const storage = packMatrix({ bits, outFeatures: 2, inFeatures: input, groupSize: input, codes, scales: new Float32Array(2) });
+    fc.property(anyMatrix, ({ bits, out, input, seed }) => {
+      const random = randomNumbers(seed);
+      const codes = Uint8Array.from({ length: out * input }, () => random() * 2 ** bits);
+      const sizes = { bits, outFeatures: out, inFeatures: input, groupSize: input };
+      const storage = packMatrix({ ...sizes, codes, scales: new Float32Array(out) });
+      assert.deepEqual([...storage.codes], codesByWalk((n, k) => codes[n * input + k], out, input, bits));
       assert.deepEqual(unpackCodes(storage), codes);
-      const rows = [codes.subarray(0, input), codes.subarray(input)];
-      assert.deepEqual([...storage.codes], rows.flatMap((row) => bitsByWalk(row, bits)));
+      const odd = new Uint8Array(storage.codes.length + 3).subarray(3);
+      odd.set(storage.codes);
+      assert.deepEqual(unpackCodes({ ...storage, codes: odd }), codes, 'at any byte');
     }),
     { numRuns: 300 },
+  );
+});
+
+test('a code of every width, and where it is', () => {
+  const place = (bits: CodeBits, n: number, k: number, code: number) => {
+    const codes = new Uint8Array(20 * 70);
+    codes[n * 70 + k] = code;
+    const storage = packMatrix({ bits, outFeatures: 20, inFeatures: 70, groupSize: 70, codes, scales: new Uint16Array(20) });
+    return [...storage.codes.entries()].filter(([, byte]) => byte !== 0);
+  };
+  // panel 1 starts after 3 blocks of 64 · bits; output 17 is its second, input 37 the second of quad 1 of block 1
+  const inBlock = 4 * 1 + 1;
+  assert.deepEqual(place(4, 17, 37, 0xa), [[(3 + 1) * 256 + inBlock, 0xa0]]);
+  assert.deepEqual(place(2, 17, 37, 0b10), [[(3 + 1) * 128 + inBlock, 0b1000]]);
+  assert.deepEqual(place(3, 17, 37, 0b110), [[(3 + 1) * 192 + inBlock, 0b1000], [(3 + 1) * 192 + 128 + inBlock, 0b10]]);
+  assert.deepEqual(place(5, 17, 37, 0x1a), [[(3 + 1) * 320 + inBlock, 0xa0], [(3 + 1) * 320 + 256 + inBlock, 0b10]]);
+  assert.deepEqual(place(6, 17, 37, 0x3a), [[(3 + 1) * 384 + inBlock, 0xa0], [(3 + 1) * 384 + 256 + inBlock, 0b1100]]);
+  assert.deepEqual(place(8, 17, 37, 0xba), [[(3 + 1) * 512 + inBlock, 0xa0], [(3 + 1) * 512 + 256 + inBlock, 0xb0]]);
+  // quad 7, the last of a block, is the high nibble of its last line
+  assert.deepEqual(place(4, 0, 31, 0xa), [[3 * 64 + 3, 0xa0]]);
+});
+
+test('scales, zero points and offsets stand in panels, with 0 for outputs that are not there', () => {
+  fc.assert(
+    fc.property(anyMatrix, ({ bits, out, input, group, seed }) => {
+      const random = randomNumbers(seed);
+      const groups = Math.ceil(input / group);
+      const sizes = { bits, outFeatures: out, inFeatures: input, groupSize: group, codes: new Uint8Array(out * input) };
+      const scales = Float32Array.from({ length: out * groups }, () => random() + 1);
+      const zeros = Uint8Array.from(scales, () => random() * 2 ** bits);
+      const offsets = scales.map((scale) => -scale);
+      const ordered = (values: ArrayLike<number>): number[] => {
+        const all: number[] = [];
+        for (let panel = 0; panel < out; panel += 16) {
+          for (let g = 0; g < groups; g++) {
+            for (let n = panel; n < panel + 16; n++) all.push(n < out ? values[n * groups + g] : 0);
+          }
+        }
+        return all;
+      };
+      const affine = packMatrix({ ...sizes, scales, zeros });
+      assert.deepEqual([...affine.scales], ordered(scales));
+      assert.deepEqual([...(affine.zeros ?? [])], ordered(zeros));
+      assert.equal(affine.offsets, null);
+      const shifted = packMatrix({ ...sizes, scales: Uint16Array.from(zeros), offsets: Uint16Array.from(zeros) });
+      assert.deepEqual(shifted.scales, Uint16Array.from(ordered(zeros)));
+      assert.deepEqual(shifted.offsets, Uint16Array.from(ordered(zeros)));
+      assert.deepEqual(packMatrix({ ...sizes, scales, offsets }).offsets, Float32Array.from(ordered(offsets)));
+    }),
+    { numRuns: 100 },
   );
 });
 
@@ -94,7 +127,7 @@ test('what does not fit together is refused, with what was found', () => {
     scales: new Uint16Array(4),
     zeros: new Uint8Array(4).fill(15),
   };
-  assert.equal(packMatrix(good).zeros, good.zeros);
+  packMatrix(good);
   const bad: [change: Partial<UnpackedMatrix>, message: RegExp][] = [
     [{ outFeatures: 0 }, /outFeatures: found 0/],
     [{ inFeatures: 2.5 }, /inFeatures: found 2.5/],
@@ -138,7 +171,7 @@ test('bits per weight: 4 and 20 per group, with float16 scales and zero points o
     codes: new Uint8Array(1),
     scales: new Uint16Array(1),
   });
-  assert.equal(bitsPerWeight(narrow), 8 * (16 + 2));
+  assert.equal(bitsPerWeight(narrow), 8 * (4 * 64 + 16 * 2));
   const dense: DenseStorage = {
     kind: 'dense',
     dtype: 'bf16',

@@ -91,9 +91,9 @@ describe('fused decoder', { skip: withoutAddon }, () => {
       for (const type of CACHE_TYPES) {
         const whole = inSteps(130, type);
         // a number that falls on the other side of a rounding moves by a step of its type
-        const bound = { f32: 5e-5, f16: 2e-3, int8: 5e-2 }[type];
+        const bound = { f32: 1e-4, f16: 2e-3, int8: 5e-2 }[type];
         for (const size of [1, 13, 64, 100]) assertClose(inSteps(size, type), whole, bound, `${isa}, ${type}, ${size} at a time`);
-        assertSameBits(inSteps(65, type), inSteps(13, type), `${isa}, ${type}, in chunks of many rows`);
+        assertSameBits(inSteps(65, type), inSteps(44, type), `${isa}, ${type}, in chunks of many rows`);
         assertSameBits(inSteps(2, type), inSteps(5, type), `${isa}, ${type}, in chunks of few rows`);
       }
       const whole = inSteps(130, 'f32');

@@ -1,7 +1,8 @@
 import assert from 'node:assert/strict';
 import fc from 'fast-check';
 import { bf16ToF32, f16ToF32, f32ToBf16, f32ToF16 } from '../../src/base/float16.js';
-import { middleZero, packCodes, packedRowBytes, unpackRow } from '../../src/matrix/planes.js';
+import { packMatrix } from '../../src/matrix/pack.js';
+import { groupSlot, middleZero, unpackRow } from '../../src/matrix/panels.js';
 import { groupsPerRow, type CodeBits, type DenseStorage, type PackedStorage } from '../../src/matrix/storage.js';
 import { native, nativeAbsence, type NativeAddon } from '../../src/native/native.js';
 
@@ -69,22 +70,33 @@ export function packedMatrix(
   random: () => number,
   shift = 0,
 ): PackedStorage {
-  const rowBytes = packedRowBytes(inFeatures, bits);
   const groups = outFeatures * groupsPerRow(inFeatures, groupSize);
-  const codes = new Uint8Array(outFeatures * rowBytes + shift).subarray(shift);
-  for (let n = 0; n < outFeatures; n++) {
-    packCodes(Uint8Array.from({ length: inFeatures }, () => Math.floor(random() * 2 ** bits)), bits, codes, n * rowBytes);
-  }
-  const numbers = () => {
-    const wide = floats(groups, random, shift);
-    if (!half) return wide;
-    const halves = new Uint16Array(groups + shift).subarray(shift);
-    wide.forEach((value, i) => (halves[i] = f32ToF16(value)));
-    return halves;
+  const draw = (length: number) => Uint8Array.from({ length }, () => Math.floor(random() * 2 ** bits));
+  const numbers = () => (half ? Uint16Array.from(floats(groups, random), f32ToF16) : floats(groups, random));
+  const { codes, scales, zeros, offsets, ...sizes } = packMatrix({
+    bits,
+    outFeatures,
+    inFeatures,
+    groupSize,
+    codes: draw(outFeatures * inFeatures),
+    scales: numbers(),
+    zeros: rule === 'zeros' ? draw(groups) : null,
+    offsets: rule === 'offsets' ? numbers() : null,
+  });
+  return {
+    ...sizes,
+    codes: shifted(codes, shift),
+    scales: shifted(scales, shift),
+    zeros: zeros && shifted(zeros, shift),
+    offsets: offsets && shifted(offsets, shift),
   };
-  const zeros = rule === 'zeros' ? Uint8Array.from({ length: groups }, () => Math.floor(random() * 2 ** bits)) : null;
-  const offsets = rule === 'offsets' ? numbers() : null;
-  return { kind: 'packed', bits, outFeatures, inFeatures, groupSize, rowBytes, codes, scales: numbers(), zeros, offsets };
+}
+
+/** The same `shift` elements into a buffer, with NaN around where there can be. */
+function shifted<T extends Uint8Array | Uint16Array | Float32Array>(array: T, shift: number): T {
+  const whole = new (array.constructor as new (length: number) => T)(array.length + shift + 1);
+  whole.fill(NaN).set(array, shift);
+  return whole.subarray(shift, shift + array.length) as T;
 }
 
 export function denseMatrix(
@@ -113,12 +125,12 @@ export function weightsOf(w: PackedStorage | DenseStorage): Float64Array {
   const numberAt = (from: Uint16Array | Float32Array, index: number) =>
     from instanceof Uint16Array ? f16ToF32(from[index]) : from[index];
   for (let n = 0; n < outFeatures; n++) {
-    unpackRow(w.codes, n * w.rowBytes, w.bits, row);
+    unpackRow(w.codes, w.bits, n, row);
     for (let k = 0; k < inFeatures; k++) {
-      const index = n * groupsPerRow(inFeatures, w.groupSize) + Math.floor(k / w.groupSize);
-      const scale = numberAt(w.scales, index);
-      const zero = w.zeros ? w.zeros[index] : middleZero(w.bits);
-      weights[n * inFeatures + k] = w.offsets ? row[k] * scale + numberAt(w.offsets, index) : (row[k] - zero) * scale;
+      const slot = groupSlot(n, Math.floor(k / w.groupSize), groupsPerRow(inFeatures, w.groupSize));
+      const scale = numberAt(w.scales, slot);
+      const zero = w.zeros ? w.zeros[slot] : middleZero(w.bits);
+      weights[n * inFeatures + k] = w.offsets ? row[k] * scale + numberAt(w.offsets, slot) : (row[k] - zero) * scale;
     }
   }
   return weights;

@@ -7,8 +7,8 @@ import { quantizeRtn } from '../../src/quantization/index.js';
 import { quantizeMatrix } from '../../src/quantization/quantize-matrix.js';
 import { randomNumbers } from '../support/random-model.js';
 
-/** Large enough to be quantised in several pieces, and in more than one row a piece. */
-const [OUT, INPUT, GROUP] = [9, 30_000, 120];
+/** Large enough to be quantised in several pieces, in more than one panel a piece, and with a panel that is not full. */
+const [OUT, INPUT, GROUP] = [135, 2_000, 120];
 
 const random = randomNumbers(8);
 const floats = Float32Array.from({ length: OUT * INPUT }, () => random() - 0.4);

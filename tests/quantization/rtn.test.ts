@@ -3,14 +3,14 @@ import { describe, test } from 'node:test';
 import fc from 'fast-check';
 import { OptionError, ShapeError } from '../../src/base/errors.js';
 import { f16ToF32 } from '../../src/base/float16.js';
-import { CODE_BITS, dequantize, unpackCodes } from '../../src/matrix/index.js';
+import { CODE_BITS, dequantize, groupSlot, unpackCodes } from '../../src/matrix/index.js';
 import { quantizeRtn } from '../../src/quantization/index.js';
 import { referenceGroup } from './reference-rtn.js';
 
 /** Weights [out, input] of many magnitudes, with groups that are all of one sign, zero, or tiny. */
 const anyWeights = fc
   .record({
-    out: fc.integer({ min: 1, max: 5 }),
+    out: fc.constantFrom(1, 2, 5, 17),
     input: fc.integer({ min: 1, max: 90 }),
     group: fc.integer({ min: 1, max: 100 }),
   })
@@ -44,8 +44,8 @@ describe('round to nearest', () => {
           for (let g = 0; g < groups; g++) {
             const [from, to] = [n * input + g * group, n * input + Math.min((g + 1) * group, input)];
             const expected = referenceGroup([...weights.subarray(from, to)], bits);
-            assert.equal(storage.scales[n * groups + g], expected.scale);
-            assert.equal(storage.zeros?.[n * groups + g], expected.zero);
+            assert.equal(storage.scales[groupSlot(n, g, groups)], expected.scale);
+            assert.equal(storage.zeros?.[groupSlot(n, g, groups)], expected.zero);
             assert.deepEqual([...codes.subarray(from, to)], expected.codes);
             decoded.subarray(from, to).forEach((value, i) => assert.ok(value === expected.values[i]));
           }
@@ -61,7 +61,7 @@ describe('round to nearest', () => {
         const storage = quantizeRtn(weights, out, input, group);
         const groups = Math.ceil(input / group);
         dequantize(storage).forEach((value, i) => {
-          const scale = f16ToF32(storage.scales[Math.floor(i / input) * groups + Math.floor((i % input) / group)]);
+          const scale = f16ToF32(storage.scales[groupSlot(Math.floor(i / input), Math.floor((i % input) / group), groups)]);
           // Where the scale is rounded down, 15 steps fall short of the range: by 2⁻¹¹ of it, or 15 halves of the
           // least float16; and the zero point, rounded too, may shift it by half a step more.
           const cut = Math.max(15 * scale * 2 ** -11, 15 * 2 ** -25);
@@ -87,10 +87,10 @@ describe('round to nearest', () => {
   });
 
   test('a group of zeros has the least scale, a float16 subnormal that is not flushed, and stays zeros', () => {
-    const { scales, zeros, ...rest } = quantizeRtn(new Float32Array(64), 2, 32, 16);
+    const { scales, zeros, ...rest } = quantizeRtn(new Float32Array(512), 16, 32, 16);
     assert.ok(scales.every((bits) => bits > 0 && bits < 0x400));
     assert.ok(Math.abs(f16ToF32(scales[0]) - 1e-5 / 15) <= 2 ** -25);
-    assert.deepEqual(dequantize({ scales, zeros, ...rest }), new Float32Array(64));
+    assert.deepEqual(dequantize({ scales, zeros, ...rest }), new Float32Array(512));
   });
 
   test('codes are chosen for the scale as it is stored', () => {
@@ -116,7 +116,7 @@ describe('round to nearest', () => {
     assert.deepEqual([...unpackCodes(quantizeRtn(weights, 1, 8, 8))], [0, 15, 4, 6, 6, 8, 4, 2]);
     // z itself is a tie: −round(−2.5)
     const { zeros } = quantizeRtn(Float32Array.of(-0.625, 3.125), 1, 2, 2);
-    assert.deepEqual([...(zeros ?? [])], [2]);
+    assert.equal(zeros?.[0], 2);
   });
 
   test('relative squared error of Gaussian weights in groups of 128 is 0.0101', () => {

@@ -1,7 +1,7 @@
 import fc from 'fast-check';
 import { f32ToF16, f32ToBf16 } from '../../src/base/float16.js';
 import type { LlamaConfig } from '../../src/checkpoint/config.js';
-import { packedRowBytes } from '../../src/matrix/planes.js';
+import { packMatrix } from '../../src/matrix/pack.js';
 import { groupsPerRow, type DenseStorage, type MatrixStorage } from '../../src/matrix/storage.js';
 import type { LinearWeights, LlamaWeights } from '../../src/model/weights.js';
 
@@ -115,25 +115,13 @@ function dense(values: Float32Array, outFeatures: number, inFeatures: number, dt
 }
 
 function randomPacked(random: () => number, outFeatures: number, inFeatures: number, groupSize: number): MatrixStorage {
-  const rowBytes = packedRowBytes(inFeatures, 4);
-  const groups = groupsPerRow(inFeatures, groupSize);
-  const codes = new Uint8Array(outFeatures * rowBytes);
-  for (let n = 0; n < outFeatures; n++) {
-    for (let k = 0; k < inFeatures; k++) {
-      codes[n * rowBytes + (k >> 1)] |= Math.floor(random() * 16) << (4 * (k & 1));
-    }
-  }
-  const perGroup = { length: outFeatures * groups };
-  return {
-    kind: 'packed',
-    bits: 4,
+  const perGroup = { length: outFeatures * groupsPerRow(inFeatures, groupSize) };
+  return packMatrix({
     outFeatures,
     inFeatures,
     groupSize,
-    rowBytes,
-    codes,
+    codes: Uint8Array.from({ length: outFeatures * inFeatures }, () => Math.floor(random() * 16)),
     scales: Uint16Array.from(perGroup, () => f32ToF16((0.5 + random()) / (5 * Math.sqrt(inFeatures)))),
     zeros: Uint8Array.from(perGroup, () => Math.floor(6 + 4 * random())),
-    offsets: null,
-  };
+  });
 }

@@ -226,6 +226,57 @@ describe('a model of a GGUF file', () => {
   });
 });
 
+describe('a vocabulary that is read when it is used', () => {
+  const key = (name: string) => `tokenizer.ggml.${name}`;
+  const withFile = <T>(file: Uint8Array, use: (folder: string) => Promise<T>): Promise<T> =>
+    withFolder({ 'tokenizer.gguf': file, 'v.gguf': file }, use);
+
+  test('is in all things the one that is read at once', async () => {
+    await withFile(ggufFile({ metadata: storyPieces(), tensors: [] }), async (folder) => {
+      const expected = await openTokenizer(join(folder, 'v.gguf'));
+      const open = () => openTokenizer(folder);
+      const first = await open();
+      assert.deepEqual(
+        [first.vocabSize, first.bosId, first.eosId, first.specialIds],
+        [expected.vocabSize, expected.bosId, expected.eosId, expected.specialIds],
+      );
+      for (const input of ODD_TEXTS) {
+        const { ids, offsets } = expected.encodeWithOffsets(input);
+        const tokenizer = await open();
+        assert.equal(tokenizer.decode(ids), expected.decode(ids), JSON.stringify(input));
+        assert.deepEqual(tokenizer.encodeWithOffsets(input), { ids, offsets }, JSON.stringify(input));
+      }
+      for (let id = 0; id <= expected.vocabSize; id++) assert.equal(first.token(id), expected.token(id));
+      assert.equal(first.id(expected.token(300)), 300);
+    });
+  });
+
+  test('tells of a bad entry whenever it is used, and goes on for the others', async () => {
+    const pieces = ['<unk>', 'a', 'bb', 'a', ''];
+    const metadata = {
+      [key('model')]: text('llama'),
+      [key('tokens')]: texts(pieces),
+      [key('token_type')]: int32s([2, 1, 1, 1, 1]),
+    };
+    const file = ggufFile({ metadata, tensors: [] });
+    await withFile(file, async (folder) => {
+      const tokenizer = await openTokenizer(folder);
+      const twice = { name: 'TokenizerError', thing: key('tokens[3]'), found: '"a"', where: join(folder, 'tokenizer.gguf') };
+      for (let time = 0; time < 2; time++) {
+        assert.throws(() => tokenizer.encode('a'), { ...twice, expected: 'a text other than that of entry 1' });
+        assert.throws(() => tokenizer.id('bb'), twice);
+        assert.equal(tokenizer.decode([1, 2]), 'abb');
+      }
+      await assert.rejects(openTokenizer(join(folder, 'v.gguf')), { ...twice, where: join(folder, 'v.gguf') });
+    });
+    await withFile(file.with(Buffer.from(file).indexOf('bb'), 0xff), async (folder) => {
+      const tokenizer = await openTokenizer(folder);
+      assert.throws(() => tokenizer.token(2), /ggml\.tokens: found "?bytes that are not UTF-8/);
+      assert.equal(tokenizer.token(1), 'a');
+    });
+  });
+});
+
 describe('tokenizers that cannot be', () => {
   const spm = storyPieces();
   const bpe = byteLevel('gpt-2');

@@ -1,7 +1,7 @@
 import type { Breathe } from '../../base/event-loop.js';
 import { f32ToBf16, f32ToF16 } from '../../base/float16.js';
 import type { PackedForm } from '../../matrix/form.js';
-import { middleZero, packCodes, packedRowBytes } from '../../matrix/planes.js';
+import { BLOCK, middleZero, packedBytes, packRow, PANEL, panelOrder } from '../../matrix/panels.js';
 import { groupsPerRow, type CodeBits, type DenseStorage, type PackedStorage } from '../../matrix/storage.js';
 import type { RandomWords } from './random-words.js';
 
@@ -12,7 +12,7 @@ import type { RandomWords } from './random-words.js';
  * the middle as there, or, where there are none, signs of scales.
  */
 
-/** Elements, or blocks, that are made between two breaths. */
+/** Elements, or blocks, that are made between two breaths; of codes, a panel at least. */
 const PIECE = 2 ** 16;
 const SCALES = 256;
 const FLOATS = 4096;
@@ -65,29 +65,38 @@ export async function randomPacked(
   { outFeatures, inFeatures }: Pick<PackedStorage, 'outFeatures' | 'inFeatures'>,
   breathe: Breathe,
 ): Promise<PackedStorage> {
-  const rowBytes = packedRowBytes(inFeatures, bits);
-  const codes = new Uint8Array(outFeatures * rowBytes);
+  const codes = new Uint8Array(packedBytes(outFeatures, inFeatures, bits));
   // padding is 0, so random bytes will do where there is none
-  const isFull = 8 * rowBytes === bits * inFeatures;
-  const rowsAtOnce = Math.max(1, Math.floor(PIECE / inFeatures));
-  for (let row = 0; row < outFeatures; row += rowsAtOnce) {
+  const isFull = inFeatures % BLOCK === 0 && outFeatures % PANEL === 0;
+  const rowsAtOnce = PANEL * Math.max(1, Math.floor(PIECE / (PANEL * inFeatures)));
+  for (let from = 0; from < outFeatures; from += rowsAtOnce) {
     await breathe();
-    const rows = Math.min(rowsAtOnce, outFeatures - row);
-    if (isFull) codes.set(random.bytes(rows * rowBytes), row * rowBytes);
-    else for (let i = 0; i < rows; i++) packCodes(random.bytes(inFeatures), bits, codes, (row + i) * rowBytes);
+    const to = Math.min(from + rowsAtOnce, outFeatures);
+    if (isFull) codes.set(random.bytes(packedBytes(to - from, inFeatures, bits)), packedBytes(from, inFeatures, bits));
+    else for (let n = from; n < to; n++) packRow(random.bytes(inFeatures), bits, codes, n);
   }
-  const groups = outFeatures * groupsPerRow(inFeatures, groupSize);
+  const groups = groupsPerRow(inFeatures, groupSize);
   const table = scaleTable(bits, 1 / inFeatures);
-  const scales = new Uint16Array(groups);
-  const zeros = hasZeros ? new Uint8Array(groups) : null;
-  for (let from = 0; from < groups; from += PIECE) {
+  const scales = new Uint16Array(outFeatures * groups);
+  const zeros = hasZeros ? new Uint8Array(scales.length) : null;
+  for (let from = 0; from < scales.length; from += PIECE) {
     await breathe();
-    const drawn = random.halves(Math.min(PIECE, groups - from));
+    const drawn = random.halves(Math.min(PIECE, scales.length - from));
     for (let i = 0; i < drawn.length; i++) {
       const scale = table[drawn[i] & (SCALES - 1)];
       scales[from + i] = zeros ? scale : scale | (drawn[i] & 0x8000);
       if (zeros) zeros[from + i] = middleZero(bits) - (drawn[i] >> 15);
     }
   }
-  return { kind: 'packed', bits, outFeatures, inFeatures, groupSize, rowBytes, codes, scales, zeros, offsets: null };
+  return {
+    kind: 'packed',
+    bits,
+    outFeatures,
+    inFeatures,
+    groupSize,
+    codes,
+    scales: panelOrder(scales, outFeatures, groups),
+    zeros: zeros && panelOrder(zeros, outFeatures, groups),
+    offsets: null,
+  };
 }

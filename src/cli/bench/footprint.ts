@@ -1,9 +1,11 @@
 import { execFile } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 
-/** What opening a model and writing a few tokens took; bytes. */
+/** What opening a model, encoding a text and writing a few tokens took; bytes. */
 export interface Footprint {
   readonly openMs: number;
+  /** The first text, for which a vocabulary may first have to be read; null where there is none. */
+  readonly encodeMs: number | null;
   /** Resident before the model was opened. */
   readonly rssBefore: number;
   readonly peakRss: number;

@@ -128,6 +128,7 @@ async function opening(path: string, signal?: AbortSignal): Promise<Measurement[
   const of = await footprint(path, 'map', signal);
   return [
     single('opening', 'map', of.openMs, 'ms'),
+    ...(of.encodeMs === null ? [] : [single('encoding of the first text', 'map', of.encodeMs, 'ms')]),
     single('peak RSS', 'map', of.peakRss / 1e6, 'MB'),
     single('peak RSS over start, weights and cache', 'map', memoryRatio(of), '×'),
   ];

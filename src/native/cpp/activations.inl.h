@@ -1,23 +1,18 @@
-// Rows of activations as integers, ready for products with codes: a scale for every 32 inputs, and
+// Rows of activations as integers, ready for products with codes. Each block of 32 inputs has a scale:
 // - `fast`: bytes, x ≈ scale·byte with scale = max|x| / 127;
-// - `exact`: two words, x ≈ scale·(2^15·high + low) with a power of two for a scale, so that the 31 bits hold all of a
-//   float32 down to 2^-7 of the largest one of its 32, and all but its last bits down to 2^-14. What is lost of smaller
-//   ones is kept apart, as a few (input, remainder) pairs that products add in float: so an input's error is never more
-//   than 2^-17 of itself.
+// - `exact`: numbers of three digits to the base 256, each a byte from -128 to 127, with scale ≈ max|x| / 2^23. Inputs
+//   that would lose more than 2^-17 of themselves, being small beside the largest, are few: what they lose is kept apart,
+//   as (input, remainder) pairs that products add in float. Where they are not few, the block has four digits, with
+//   scale ≈ max|x| / 2^31.
 #pragma once
 
+#include <cfloat>
 #include <cmath>
 
 #include "loops.inl.h"
 #include "storage.h"
 
 namespace nibblelens::NIBBLELENS_ISA {
-
-constexpr size_t kRun = 64;
-constexpr size_t kStretch = 256;
-constexpr size_t kRunsPerStretch = kStretch / kRun;
-/** Inputs that share a scale. */
-constexpr size_t kScaled = 32;
 
 static inline size_t smaller(size_t a, size_t b) { return a < b ? a : b; }
 
@@ -27,19 +22,28 @@ struct Remainder {
   float value;
 };
 
-/** Views of one row; padded with zeros to whole stretches. */
+/** The integers of 32 inputs; a row's last one is filled up with zeros. */
+template <size_t digits>
+struct PreparedBlock {
+  /** The highest digit first. */
+  int8_t bytes[digits][kBlock];
+  PairSums sums[digits];
+  /** Those of inputs 0 … 15. */
+  PairSums firstHalf[digits];
+  float scale;
+  /** Σx as the integers have it. */
+  float total;
+  /** Digits in use: 3 of 4, or all. */
+  uint32_t used;
+};
+template <Mode mode>
+using BlockOf = PreparedBlock<mode == Mode::fast ? 1 : 4>;
+
+/** Views of one row. */
 struct PreparedRow {
-  /** [stretches, 4, 64] */
-  int8_t* bytes;
-  /** [stretches, 4, high and low, 64] */
-  int16_t* words;
-  /** [stretches, 4, 8] sums of the integers in each lane of a run; exact: [stretches, 4, high and low, 8]. */
-  int32_t* sums;
-  /** 8·sums: what the middle zero point takes from products with 4-bit codes. */
-  int32_t* eights;
-  /** [stretches, 8], in the order that `spread` wants. */
-  float* scales;
-  Remainder* remainders;
+  /** [blocks] of BlockOf<mode>. */
+  const void* blocks;
+  const Remainder* remainders;
   size_t remainderCount;
 };
 
@@ -47,180 +51,144 @@ struct PreparedRow {
 class PreparedRows {
  public:
   PreparedRows(Mode mode, size_t inFeatures) : mode_(mode), inFeatures_(inFeatures) {
-    stretches_ = (inFeatures + kStretch - 1) / kStretch;
-    const size_t integers = stretches_ * kStretch;  // in floats' worth of bytes below
-    valueFloats_ = mode == Mode::fast ? integers / 4 : integers;
-    sumFloats_ = integers / 8 * (mode == Mode::fast ? 1 : 2);
-    scaleFloats_ = stretches_ * (kStretch / kScaled);
-    remainderFloats_ = mode == Mode::fast ? 0 : 2 * inFeatures + 1;
+    const size_t blockBytes = mode == Mode::fast ? sizeof(BlockOf<Mode::fast>) : sizeof(BlockOf<Mode::exact>);
+    blockFloats_ = PackedMatrix::blocksOf(inFeatures) * blockBytes / sizeof(float);
+    remainderFloats_ = mode == Mode::fast ? 0 : (inFeatures + 1) * sizeof(Remainder) / sizeof(float);
   }
 
-  size_t stretches() const { return stretches_; }
-  size_t floatsPerRow() const { return valueFloats_ + 2 * sumFloats_ + scaleFloats_ + remainderFloats_; }
+  size_t floatsPerRow() const { return blockFloats_ + remainderFloats_; }
 
-  /** `row` must have been prepared before its remainders are counted. */
-  PreparedRow at(float* buffer, size_t row) const {
-    float* const values = buffer + row * floatsPerRow();
-    float* const sums = values + valueFloats_;
-    float* const eights = sums + sumFloats_;
-    float* const scales = eights + sumFloats_;
-    float* const rest = scales + scaleFloats_;
-    PreparedRow found{reinterpret_cast<int8_t*>(values), reinterpret_cast<int16_t*>(values),
-                      reinterpret_cast<int32_t*>(sums), reinterpret_cast<int32_t*>(eights), scales, nullptr, 0};
-    if (mode_ == Mode::exact) {
-      uint32_t count;
-      std::memcpy(&count, rest, sizeof count);
-      found.remainderCount = count;
-      found.remainders = reinterpret_cast<Remainder*>(rest + 1);
+  /** Prepares row `row` of the buffer from x. */
+  PreparedRow prepare(const float* x, float* buffer, size_t row) const {
+    float* const at = buffer + row * floatsPerRow();
+    auto* const remainders = reinterpret_cast<Remainder*>(at + blockFloats_);
+    PreparedRow found{at, remainders, 0};
+    for (size_t first = 0, block = 0; first < inFeatures_; first += kBlock, block++) {
+      const float* from = x + first;
+      float padded[kBlock];
+      if (inFeatures_ - first < kBlock) {
+        std::memset(padded, 0, sizeof padded);
+        std::memcpy(padded, from, (inFeatures_ - first) * sizeof(float));
+        from = padded;
+      }
+      if (mode_ == Mode::fast) {
+        prepareByte(from, reinterpret_cast<BlockOf<Mode::fast>*>(at)[block]);
+      } else {
+        auto& to = reinterpret_cast<BlockOf<Mode::exact>*>(at)[block];
+        found.remainderCount += prepareDigits(from, first, to, remainders + found.remainderCount);
+      }
     }
     return found;
   }
 
-  /** Prepares one row of x. */
-  void prepare(const float* x, float* buffer, size_t row) const {
-    float* const count = buffer + (row + 1) * floatsPerRow() - remainderFloats_;
-    const uint32_t none = 0;
-    if (mode_ == Mode::exact) std::memcpy(count, &none, sizeof none);
-    PreparedRow to = at(buffer, row);
-    for (size_t first = 0; first < stretches_ * kStretch; first += kRun) {
-      const size_t some = first < inFeatures_ ? smaller(inFeatures_ - first, kRun) : 0;
-      float padded[kRun];
-      const float* from = x + first;
-      if (some < kRun) {
-        std::memset(padded, 0, sizeof padded);
-        if (some > 0) std::memcpy(padded, from, some * sizeof(float));
-        from = padded;
-      }
-      if (mode_ == Mode::fast) prepareBytes(from, first / kRun, to);
-      else prepareWords(from, first, to);
-    }
-    if (mode_ == Mode::exact) {
-      const uint32_t found = static_cast<uint32_t>(to.remainderCount);
-      std::memcpy(count, &found, sizeof found);
-    }
-  }
-
  private:
-  static size_t scaleIndex(size_t run, size_t half) {
-    return run / kRunsPerStretch * kLanes + spreadLane(run % kRunsPerStretch * 2 + half);
-  }
+  static constexpr size_t kRegisters = kBlock / kLanes;
+  /** The largest numbers of three and of four digits are 0x7f7f7f and 0x7f7f7f7f; less what rounding may add. */
+  static constexpr float kMostOfThree = 8355000.0f;
+  static constexpr float kMostOfFour = 2.139e9f;
+  /** Part of itself that an input may lose. */
+  static constexpr float kTolerance = 0x1p-17f;
+  /** Remainders of a block that cost less than a fourth digit. */
+  static constexpr size_t kFewRemainders = 4;
+  /** Scales below would have no ordinary reciprocal. */
+  static constexpr float kLeastScale = 0x1p-120f;
 
+  static Lanes magnitude(Lanes a) { return maximum(a, sub(zeroLanes(), a)); }
+
+  /** max|x|, or NaN where some x is no finite number. */
   static float largest(const float* x) {
     Lanes most = zeroLanes();
-    for (size_t i = 0; i < kScaled; i += kLanes) {
-      const Lanes a = load(x + i);
-      most = maximum(maximum(a, sub(zeroLanes(), a)), most);
-    }
-    return maximumOf(most);
-  }
-
-  static bool finite(const float* x) {
     Lanes zeros = zeroLanes();  // 0·x, NaN where x is not finite
-    for (size_t i = 0; i < kScaled; i += kLanes) zeros = mulAdd(load(x + i), zeroLanes(), zeros);
-    return sum(zeros) == 0;
+    for (size_t i = 0; i < kBlock; i += kLanes) {
+      const Lanes a = load(x + i);
+      most = maximum(magnitude(a), most);
+      zeros = mulAdd(a, zeroLanes(), zeros);
+    }
+    return sum(zeros) == 0 ? maximumOf(most) : NAN;
   }
 
-  /** round(x·factor) of half a run. */
-  static void round(const float* x, float factor, IntLanes* ints) {
-    for (size_t i = 0; i < kScaled; i += kLanes) ints[i / kLanes] = roundToInts(mul(load(x + i), splat(factor)));
+  /** ints = round(x / scale); gives how many remainders it wrote. */
+  static size_t round(const float* x, size_t first, float scale, IntLanes* ints, Remainder* remainders) {
+    const Lanes factor = splat(1 / scale);
+    Lanes most = splat(-1);  // max(|lost| − tolerance·|x|)
+    Lanes lost[kRegisters];
+    for (size_t i = 0; i < kRegisters; i++) {
+      const Lanes a = load(x + i * kLanes);
+      ints[i] = roundToInts(mul(a, factor));
+      lost[i] = mulAdd(sub(zeroLanes(), floatsOf(ints[i])), splat(scale), a);
+      most = maximum(mulAdd(splat(-kTolerance), magnitude(a), magnitude(lost[i])), most);
+    }
+    if (!(maximumOf(most) > 0)) return 0;
+    float values[kBlock];
+    for (size_t i = 0; i < kRegisters; i++) store(values + i * kLanes, lost[i]);
+    size_t count = 0;
+    for (size_t k = 0; k < kBlock; k++) {
+      remainders[count] = {static_cast<uint32_t>(first + k), values[k]};
+      if (std::fabs(values[k]) > kTolerance * std::fabs(x[k])) count++;
+    }
+    return count;
   }
 
-  static void prepareBytes(const float* x, size_t run, PreparedRow& to) {
-    IntLanes ints[kRun / kLanes];
-    for (size_t half = 0; half < 2; half++) {
-      const float* from = x + half * kScaled;
-      const bool usable = finite(from);
-      const float most = usable ? largest(from) : 0;
-      // below this, 127 / most would overflow
-      const float factor = most > 1e-36f ? 127 / most : 0;
-      to.scales[scaleIndex(run, half)] = !usable ? NAN : factor > 0 ? most / 127 : 0;
-      if (factor > 0) round(from, factor, ints + half * kScaled / kLanes);
-      else for (size_t i = 0; i < kScaled / kLanes; i++) ints[half * kScaled / kLanes + i] = splatInt(0);
-    }
-    storeRunBytes(ints, to.bytes + run * kRun);
-    for (size_t i = 0; i < kRun / kLanes; i++) {
-      int32_t lane[kLanes];
-      storeInts(lane, ints[i]);
-      int32_t sum = 0;
-      for (const int32_t value : lane) sum += value;
-      to.sums[run * kLanes + i] = sum;
-      to.eights[run * kLanes + i] = 8 * sum;
-    }
+  template <size_t digits>
+  static void storeDigit(const IntLanes* ints, size_t digit, PreparedBlock<digits>& to) {
+    storeAsBytes(ints, to.bytes[digit]);
+    pairSums(to.bytes[digit], to.sums[digit], to.firstHalf[digit]);
   }
 
-  static void prepareWords(const float* x, size_t first, PreparedRow& to) {
-    const size_t run = first / kRun;
-    IntLanes high[kRun / kLanes], low[kRun / kLanes];
-    for (size_t half = 0; half < 2; half++) {
-      const float* from = x + half * kScaled;
-      IntLanes* const ints = high + half * kScaled / kLanes;
-      const bool usable = finite(from);
-      const float scale = usable ? scaleOf(largest(from)) : NAN;
-      to.scales[scaleIndex(run, half)] = scale;
-      if (usable) {
-        // Exact but for what is below half a scale: the factor is a power of two.
-        round(from, 1 / scale, ints);
-        keepRemainders(from, scale, ints, first + half * kScaled, to);
-      } else {
-        for (size_t i = 0; i < kScaled / kLanes; i++) ints[i] = splatInt(0);
-      }
-    }
-    for (size_t i = 0; i < kRun / kLanes; i++) {
-      int32_t all[kLanes], highs[kLanes], lows[kLanes];
-      storeInts(all, high[i]);
-      int32_t highSum = 0, lowSum = 0;
-      for (size_t j = 0; j < kLanes; j++) {
-        highs[j] = all[j] >> 15;
-        lows[j] = all[j] & 0x7fff;
-        highSum += highs[j];
-        lowSum += lows[j];
-      }
-      high[i] = loadInts(highs);
-      low[i] = loadInts(lows);
-      to.sums[2 * run * kLanes + i] = highSum;
-      to.eights[2 * run * kLanes + i] = 8 * highSum;
-      to.sums[(2 * run + 1) * kLanes + i] = lowSum;
-      to.eights[(2 * run + 1) * kLanes + i] = 8 * lowSum;
-    }
-    storeRunWords(high, to.words + 2 * run * kRun);
-    storeRunWords(low, to.words + (2 * run + 1) * kRun);
+  static float sumOf(const PairSums& pairs) { return static_cast<float>(pairs.sums[0] + pairs.sums[1]); }
+
+  template <size_t digits>
+  static void clear(float scale, PreparedBlock<digits>& to) {
+    std::memset(&to, 0, sizeof to);
+    to.scale = scale;
+    to.total = scale;
+    to.used = 3;
   }
 
-  /** 2^-30 of the least power of two above x, but an ordinary number, and one of an ordinary reciprocal. */
-  static float scaleOf(float x) {
-    uint32_t bits;
-    std::memcpy(&bits, &x, sizeof bits);
-    constexpr uint32_t kLeast = 31;
-    const uint32_t above = (bits >> 23) + 1;
-    bits = ((above > kLeast ? above : kLeast) - 30) << 23;
-    float scale;
-    std::memcpy(&scale, &bits, sizeof scale);
-    return scale;
+  static void prepareByte(const float* x, BlockOf<Mode::fast>& to) {
+    const float most = largest(x);
+    const float scale = most / 127;
+    // Where there is no scale, or no ordinary reciprocal of it, x is 0 or no number.
+    if (!(scale >= kLeastScale)) return clear(most >= 0 ? 0 : most, to);
+    IntLanes ints[kRegisters];
+    const Lanes factor = splat(127 / most);
+    for (size_t i = 0; i < kRegisters; i++) ints[i] = roundToInts(mul(load(x + i * kLanes), factor));
+    storeDigit(ints, 0, to);
+    to.scale = scale;
+    to.total = scale * sumOf(to.sums[0]);
   }
 
-  /** An int below 2^16 may have lost more than 2^-17 of its value. */
-  static void keepRemainders(const float* x, float scale, const IntLanes* ints, size_t first, PreparedRow& to) {
-    for (size_t i = 0; i < kScaled; i += kLanes) {
-      const Lanes lost = sub(load(x + i), mul(floatsOf(ints[i / kLanes]), splat(scale)));
-      if (maximumOf(maximum(lost, sub(zeroLanes(), lost))) == 0) continue;
-      for (size_t j = i; j < i + kLanes; j++) {
-        float value = x[j];
-        const float size = value < 0 ? -value : value;
-        if (size >= scale * 0x1p16f) continue;
-        int32_t lane[kLanes];
-        storeInts(lane, ints[i / kLanes]);
-        value -= static_cast<float>(lane[j - i]) * scale;
-        if (value != 0) to.remainders[to.remainderCount++] = {static_cast<uint32_t>(first + j), value};
-      }
+  /** Gives how many remainders it wrote. */
+  static size_t prepareDigits(const float* x, size_t first, BlockOf<Mode::exact>& to, Remainder* remainders) {
+    const float most = largest(x);
+    if (!(most > 0)) {
+      clear(most, to);
+      return 0;
     }
+    const auto scaleFor = [most](float whole) { return most / whole > kLeastScale ? most / whole : kLeastScale; };
+    IntLanes ints[kRegisters];
+    to.scale = scaleFor(kMostOfThree);
+    to.used = 3;
+    size_t count = round(x, first, to.scale, ints, remainders);
+    if (count > kFewRemainders) {
+      to.scale = scaleFor(kMostOfFour);
+      to.used = 4;
+      count = round(x, first, to.scale, ints, remainders);
+    }
+    float place = to.scale;
+    to.total = 0;
+    for (size_t digit = to.used; digit-- > 0; place *= 256) {
+      IntLanes lowest[kRegisters];
+      for (size_t i = 0; i < kRegisters; i++) lowest[i] = takeDigit(ints[i]);
+      storeDigit(lowest, digit, to);
+      to.total += place * sumOf(to.sums[digit]);
+    }
+    return count;
   }
 
   Mode mode_;
   size_t inFeatures_;
-  size_t stretches_;
-  size_t valueFloats_;
-  size_t sumFloats_;
-  size_t scaleFloats_;
+  size_t blockFloats_;
   size_t remainderFloats_;
 };
 

@@ -21,7 +21,7 @@ namespace nibblelens {
 namespace {
 
 /** NATIVE_INTERFACE of native.ts. */
-constexpr int kInterface = 4;
+constexpr int kInterface = 5;
 /** LONGEST_MAPPING of native.ts. */
 constexpr size_t kLongestMapping = size_t{1} << 32;
 

@@ -192,19 +192,17 @@ PackedMatrix Reader::packed(const Napi::Value& value, const std::string& what) c
   w.inFeatures = size(from.Get("inFeatures"), what + ".inFeatures", 1);
   w.groupSize = std::min(size(from.Get("groupSize"), what + ".groupSize", 1), w.inFeatures);
   w.groups = (w.inFeatures - 1) / w.groupSize + 1;
-  w.rowBytes = size(from.Get("rowBytes"), what + ".rowBytes", 1);
-  product({w.inFeatures, w.bits});
-  const size_t rowBytes = PackedMatrix::bytesOfRow(w.inFeatures, w.bits);
-  if (w.rowBytes != rowBytes) rangeError(what + ".rowBytes", std::to_string(w.rowBytes), std::to_string(rowBytes));
+  product({w.outFeatures, w.inFeatures, w.bits});
+  const size_t panels = PackedMatrix::panelsOf(w.outFeatures);
   const Napi::Value codes = from.Get("codes");
   const Napi::Value scaleValues = from.Get("scales");
   const Napi::Value zeros = from.Get("zeros");
   const Napi::Value offsets = from.Get("offsets");
 
   const Array<uint8_t> bytes = typed<uint8_t>(codes, what + ".codes", napi_uint8_array, "a Uint8Array");
-  expectLength(bytes, product({w.outFeatures, w.rowBytes}), what + ".codes");
+  expectLength(bytes, product({panels, PackedMatrix::blocksOf(w.inFeatures), w.bits, kLine}), what + ".codes");
   w.codes = bytes.data;
-  const size_t groups = product({w.outFeatures, w.groups});
+  const size_t groups = product({panels, w.groups, kPanel});
   w.scaleType = scales(scaleValues, what + ".scales", groups, &w.scales);
   if (!isNothing(zeros)) {
     const Array<uint8_t> array = typed<uint8_t>(zeros, what + ".zeros", napi_uint8_array, "a Uint8Array or null");

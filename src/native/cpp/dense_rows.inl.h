@@ -9,15 +9,15 @@ namespace nibblelens::NIBBLELENS_ISA {
 constexpr size_t kDenseOutputs = 4;
 
 template <FloatType type, size_t outputs>
-static inline void denseOutputs(const DenseMatrix& w, const float* x, size_t n, const float* bias, float* y) {
+static inline void denseSums(const DenseMatrix& w, const float* x, size_t n, const float* bias, float* y) {
   using Stored = DenseLanes<type>;
   const auto* const weights = static_cast<const typename Stored::Value*>(w.values) + n * w.inFeatures;
   Lanes totals[outputs];
   for (size_t j = 0; j < outputs; j++) totals[j] = zeroLanes();
-  for (size_t first = 0; first < w.inFeatures; first += kBlock) {
+  for (size_t first = 0; first < w.inFeatures; first += kStretch) {
     Lanes sums[outputs];
     for (size_t j = 0; j < outputs; j++) sums[j] = zeroLanes();
-    forLanes(smaller(w.inFeatures - first, kBlock), [&](size_t i, size_t some) {
+    forLanes(smaller(w.inFeatures - first, kStretch), [&](size_t i, size_t some) {
       const Lanes input = loadSome(x + first + i, some);
       for (size_t j = 0; j < outputs; j++) {
         sums[j] = mulAdd(Stored::some(weights + j * w.inFeatures + first + i, some), input, sums[j]);
@@ -28,23 +28,24 @@ static inline void denseOutputs(const DenseMatrix& w, const float* x, size_t n, 
   for (size_t j = 0; j < outputs; j++) y[n + j] = sum(totals[j]) + (bias ? bias[n + j] : 0.0f);
 }
 
+/** y of a panel of outputs and all rows. */
 template <FloatType type>
-static inline void denseRange(const DenseMatrix& w, const float* x, size_t rows, size_t from, size_t to,
-                              const float* bias, float* y) {
+static inline void denseOutputs(const DenseMatrix& w, const float* x, size_t rows, size_t panel, const float* bias,
+                                float* y) {
   const auto forRows = [&](const auto& outputs) {
     for (size_t r = 0; r < rows; r++) outputs(x + r * w.inFeatures, y + r * w.outFeatures);
   };
-  size_t n = from;
-  for (; n + kDenseOutputs <= to; n += kDenseOutputs) {
-    forRows([&](const float* in, float* out) { denseOutputs<type, kDenseOutputs>(w, in, n, bias, out); });
+  size_t n = panel * kPanel;
+  const size_t end = smaller(n + kPanel, w.outFeatures);
+  for (; n + kDenseOutputs <= end; n += kDenseOutputs) {
+    forRows([&](const float* in, float* out) { denseSums<type, kDenseOutputs>(w, in, n, bias, out); });
   }
-  for (; n < to; n++) forRows([&](const float* in, float* out) { denseOutputs<type, 1>(w, in, n, bias, out); });
+  for (; n < end; n++) forRows([&](const float* in, float* out) { denseSums<type, 1>(w, in, n, bias, out); });
 }
 
-/** y of all rows at outputs [from, to). */
-static inline void denseRange(const DenseMatrix& w, const float* x, size_t rows, size_t from, size_t to,
-                              const float* bias, float* y) {
-  withType(w.type, [&](auto type) { denseRange<decltype(type)::value>(w, x, rows, from, to, bias, y); });
+static inline void denseOutputs(const DenseMatrix& w, const float* x, size_t rows, size_t panel, const float* bias,
+                                float* y) {
+  withType(w.type, [&](auto type) { denseOutputs<decltype(type)::value>(w, x, rows, panel, bias, y); });
 }
 
 }  // namespace nibblelens::NIBBLELENS_ISA

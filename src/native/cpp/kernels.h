@@ -1,7 +1,7 @@
 // The kernels of one instruction set as a table, and the choice between the sets. Kernels trust their arguments: the
 // addon has checked them. All floats are row-major float32; outputs never overlap inputs; any alignment will do.
 // Every value is computed in an order that depends on sizes alone, never on threads; on the number of rows only as far
-// as products of few rows and of many have different kernels.
+// as products with float weights have different kernels for few and for many.
 #pragma once
 
 #include <string>

@@ -13,8 +13,6 @@ using Lanes = __m256;
 constexpr size_t kLanes = 8;
 /** Rows of a product that registers have room for, beside two lane rows of weights. */
 constexpr size_t kMicroRows = 6;
-/** Rows that share the codes of an output. */
-constexpr size_t kRowsAtOnce = 4;
 
 static inline Lanes zeroLanes() { return _mm256_setzero_ps(); }
 static inline Lanes splat(float value) { return _mm256_set1_ps(value); }

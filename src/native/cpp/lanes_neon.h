@@ -16,8 +16,6 @@ struct Lanes {
 constexpr size_t kLanes = 8;
 /** Rows of a product that registers have room for, beside two lane rows of weights: 24 and 4 of 32. */
 constexpr size_t kMicroRows = 6;
-/** Rows that share the codes of an output. */
-constexpr size_t kRowsAtOnce = 4;
 
 static inline Lanes zeroLanes() { return {vdupq_n_f32(0), vdupq_n_f32(0)}; }
 static inline Lanes splat(float value) { return {vdupq_n_f32(value), vdupq_n_f32(value)}; }

@@ -15,8 +15,6 @@ typedef int32_t IntLanes __attribute__((vector_size(32)));
 constexpr size_t kLanes = 8;
 /** Rows of a product that registers have room for, beside two lane rows of weights. */
 constexpr size_t kMicroRows = 2;
-/** Rows that share the codes of an output. More would only make more code. */
-constexpr size_t kRowsAtOnce = 1;
 
 static inline Lanes zeroLanes() { return Lanes{}; }
 static inline Lanes splat(float value) { return Lanes{value, value, value, value, value, value, value, value}; }

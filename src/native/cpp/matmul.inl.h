@@ -2,98 +2,88 @@
 #pragma once
 
 #include "dense_rows.inl.h"
-#include "packed_rows.inl.h"
-#include "packed_tiles.inl.h"
+#include "panels.inl.h"
 #include "tiles.inl.h"
 
 namespace nibblelens::NIBBLELENS_ISA {
 
-/**
- * Most rows that are multiplied straight from stored weights, each as if it were alone, hence with the same bits; for
- * more, a tile of decoded weights is the cheaper.
- */
+/** Most rows that are multiplied straight from float weights; for more, a tile of them is the cheaper. */
 constexpr size_t kFewRows = 8;
-/** Outputs of one piece of the loop over threads, whatever the kernel. */
-constexpr size_t kOutputsPerPiece = kTileOutputs;
 
-enum class Path { dots, denseRows, quads, tiles };
+/** The same in `exact` for packed weights, of which integers take three multiply-adds for one of floats. */
+constexpr size_t kFewExactRows = 32;
+
+enum class Path { panels, denseRows, tiles };
 
 static inline Path pathOf(const Linear& linear, size_t rows, Mode mode) {
-  if (!linear.isPacked) return rows <= kFewRows ? Path::denseRows : Path::tiles;
-  if (rows <= kFewRows && hasDots(linear.packed)) return Path::dots;
-  return mode == Mode::fast && hasQuads(linear.packed) ? Path::quads : Path::tiles;
+  if (linear.isPacked) {
+    return hasPanels(linear.packed) && (mode == Mode::fast || rows <= kFewExactRows) ? Path::panels : Path::tiles;
+  }
+  return rows <= kFewRows ? Path::denseRows : Path::tiles;
 }
 
-static inline size_t piecesOf(const Linear& linear) {
-  return (linear.outFeatures() + kOutputsPerPiece - 1) / kOutputsPerPiece;
+/** Bytes of prepared rows that all panels are multiplied with before the next rows: second-level caches hold them. */
+constexpr size_t kPreparedBytes = 256 << 10;
+
+/** Rows that are multiplied with all weights before the next ones. */
+static inline size_t rowsOfPass(bool prepares, size_t inFeatures, Mode mode) {
+  if (!prepares) return kTileRows;
+  const size_t rows = kPreparedBytes / sizeof(float) / PreparedRows(mode, inFeatures).floatsPerRow();
+  return smaller(kTileRows, rows < 16 ? 16 : rows / 4 * 4);
 }
 
-/** x as integers, of up to kTileRows rows; in memory of the calling thread. */
-static inline PreparedRow* prepareRows(const float* x, size_t rows, size_t inFeatures, Mode mode) {
+/** x as integers, of some rows; in memory of the calling thread. */
+static inline const PreparedRow* prepareRows(const float* x, size_t rows, size_t inFeatures, Mode mode) {
   const PreparedRows layout(mode, inFeatures);
   const size_t viewFloats = rows * sizeof(PreparedRow) / sizeof(float);
   float* const memory = callerScratch(viewFloats + rows * layout.floatsPerRow());
-  float* const buffer = memory + viewFloats;
-  parallelFor(rows, rows == 1 ? 0 : rows * inFeatures * 4, 0,
-              [&](size_t row, float*) { layout.prepare(x + row * inFeatures, buffer, row); });
   auto* const views = reinterpret_cast<PreparedRow*>(memory);
-  for (size_t row = 0; row < rows; row++) views[row] = layout.at(buffer, row);
+  parallelFor(rows, rows == 1 ? 0 : rows * inFeatures * 4, 0, [&](size_t row, float*) {
+    views[row] = layout.prepare(x + row * inFeatures, memory + viewFloats, row);
+  });
   return views;
 }
 
-/** Products of the same rows with several matrices, as one loop: y[i] = x·linears[i]ᵀ + bias. */
+/** Products of the same rows with several matrices, as one loop over panels: y[i] = x·linears[i]ᵀ + bias. */
 static void matmul(const float* x, size_t allRows, const Linear* const* linears, size_t count, Mode mode,
                    float* const* y) {
   const size_t inFeatures = linears[0]->inFeatures();
-  for (size_t firstRow = 0; firstRow < allRows; firstRow += kTileRows) {
-    const size_t rows = smaller(allRows - firstRow, kTileRows);
+  bool prepares = false, hasTiles = false;
+  size_t pieces = 0, outputs = 0;
+  for (size_t i = 0; i < count; i++) {
+    const Path path = pathOf(*linears[i], allRows, mode);
+    prepares = prepares || path == Path::panels;
+    hasTiles = hasTiles || path == Path::tiles;
+    pieces += PackedMatrix::panelsOf(linears[i]->outFeatures());
+    outputs += linears[i]->outFeatures();
+  }
+  const size_t rowsAtOnce = rowsOfPass(prepares, inFeatures, mode);
+  for (size_t firstRow = 0; firstRow < allRows; firstRow += rowsAtOnce) {
+    const size_t rows = smaller(allRows - firstRow, rowsAtOnce);
     const float* const from = x + firstRow * inFeatures;
-    bool prepares = false;
-    size_t pieces = 0, outputs = 0, scratch = 0;
-    for (size_t i = 0; i < count; i++) {
-      const Path path = pathOf(*linears[i], allRows, mode);
-      prepares = prepares || path == Path::dots || path == Path::quads;
-      if (path == Path::tiles && tileScratch(rows) > scratch) scratch = tileScratch(rows);
-      if (path == Path::quads && quadScratch(rows) > scratch) scratch = quadScratch(rows);
-      pieces += piecesOf(*linears[i]);
-      outputs += linears[i]->outFeatures();
-    }
     const PreparedRow* const prepared = prepares ? prepareRows(from, rows, inFeatures, mode) : nullptr;
-    parallelFor(pieces, rows * inFeatures * outputs, scratch, [&](size_t piece, float* floats) {
-      size_t i = 0;
-      for (; piece >= piecesOf(*linears[i]); i++) piece -= piecesOf(*linears[i]);
+    parallelFor(pieces, rows * inFeatures * outputs, hasTiles ? tileScratch(rows) : 0, [&](size_t piece, float* floats) {
+      size_t i = 0, panel = piece;
+      for (size_t panels; panel >= (panels = PackedMatrix::panelsOf(linears[i]->outFeatures())); i++) panel -= panels;
       const Linear& linear = *linears[i];
-      const size_t n = piece * kOutputsPerPiece;
-      const size_t end = smaller(n + kOutputsPerPiece, linear.outFeatures());
       float* const to = y[i] + firstRow * linear.outFeatures();
       const Path path = pathOf(linear, allRows, mode);
-      if (path == Path::denseRows) denseRange(linear.dense, from, rows, n, end, linear.bias, to);
-      else if (path == Path::quads) quadOutputs(linear.packed, prepared, rows, n, linear.bias, to, floats);
-      else if (path == Path::dots && mode == Mode::fast) {
-        dotRange<Mode::fast>(linear.packed, prepared, rows, n, end, linear.bias, to);
-      } else if (path == Path::dots) dotRange<Mode::exact>(linear.packed, prepared, rows, n, end, linear.bias, to);
-      else if (linear.isPacked) tileOutputs(from, rows, linear.packed, n, linear.bias, to, floats);
-      else tileOutputs(from, rows, linear.dense, n, linear.bias, to, floats);
+      if (path == Path::denseRows) denseOutputs(linear.dense, from, rows, panel, linear.bias, to);
+      else if (path == Path::panels) panelOutputs(linear.packed, prepared, rows, panel, mode, linear.bias, to);
+      else if (linear.isPacked) tileOutputs(from, rows, linear.packed, panel, linear.bias, to, floats);
+      else tileOutputs(from, rows, linear.dense, panel, linear.bias, to, floats);
     });
   }
 }
 
-template <typename Matrix>
-static inline void embedRows(const int32_t* ids, size_t count, const Matrix& table, float* y) {
-  const size_t columns = table.inFeatures;
-  parallelFor(count, count * columns, 0, [&](size_t i, float*) {
-    float decoded[kBlock];
-    for (size_t block = 0; block * kBlock < columns; block++) {
-      const size_t first = block * kBlock;
-      decodeBlock(table, static_cast<size_t>(ids[i]), block, decoded);
-      std::memcpy(y + i * columns + first, decoded, smaller(columns - first, kBlock) * sizeof(float));
-    }
-  });
-}
-
 static void embedding(const int32_t* ids, size_t count, const Linear& table, float* y) {
-  if (table.isPacked) embedRows(ids, count, table.packed, y);
-  else embedRows(ids, count, table.dense, y);
+  const size_t columns = table.inFeatures();
+  parallelFor(count, count * columns, 0, [&](size_t i, float*) {
+    const auto n = static_cast<size_t>(ids[i]);
+    float* const to = y + i * columns;
+    if (!table.isPacked) return decodeRow(table.dense, n, 0, columns, to);
+    for (size_t k = 0; k < columns; k++) to[k] = weightAt(table.packed, n, k);
+  });
 }
 
 }  // namespace nibblelens::NIBBLELENS_ISA

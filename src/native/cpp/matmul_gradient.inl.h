@@ -5,8 +5,9 @@
 
 namespace nibblelens::NIBBLELENS_ISA {
 
-/** Outputs whose products are summed before they are added to dx: two levels keep the rounding error small. */
-constexpr size_t kGradientOutputs = 32;
+/** Panels whose products are summed before they are added to dx: two levels keep the rounding error small. */
+constexpr size_t kGradientPanels = 2;
+constexpr size_t kGradientOutputs = kGradientPanels * kPanel;
 /** Rows of dy that share a tile before it is decoded again. */
 constexpr size_t kGradientRows = 64;
 /** Rows of the inner loop. */
@@ -22,7 +23,7 @@ static inline void addOutputs(const float* dy, size_t dyStride, const float* til
   }
   for (size_t j = 0; j < outputs; j++) {
     Lanes weights[lanes];
-    for (size_t i = 0; i < lanes; i++) weights[i] = load(tile + j * kBlock + i * kLanes);
+    for (size_t i = 0; i < lanes; i++) weights[i] = load(tile + j * kStretch + i * kLanes);
     for (size_t r = 0; r < rows; r++) {
       const Lanes slope = splat(dy[r * dyStride + j]);
       for (size_t i = 0; i < lanes; i++) sums[r][i] = mulAdd(slope, weights[i], sums[r][i]);
@@ -49,15 +50,16 @@ static inline void addOutputsAlong(const float* dy, size_t dyStride, const float
   }
 }
 
-/** dx of `rows` rows over one block of inputs. */
+/** dx of `rows` rows over one stretch of inputs. */
 template <typename Matrix>
-static inline void gradientBlock(const float* dy, size_t rows, const Matrix& w, size_t block, float* dx, float* tile) {
-  const size_t length = smaller(w.inFeatures - block * kBlock, kBlock);
-  float* const to = dx + block * kBlock;
+static inline void gradientStretch(const float* dy, size_t rows, const Matrix& w, size_t first, float* dx, float* tile) {
+  const size_t length = smaller(w.inFeatures - first, kStretch);
+  float* const to = dx + first;
+  float* const decoded = tile + kGradientOutputs * kStretch;
   for (size_t r = 0; r < rows; r++) std::memset(to + r * w.inFeatures, 0, length * sizeof(float));
   for (size_t n = 0; n < w.outFeatures; n += kGradientOutputs) {
     const size_t outputs = smaller(kGradientOutputs, w.outFeatures - n);
-    for (size_t j = 0; j < outputs; j++) decodeBlock(w, n + j, block, tile + j * kBlock);
+    for (size_t j = 0; j < outputs; j += kPanel) decodeRows(w, (n + j) / kPanel, first, length, decoded, tile + j * kStretch);
     size_t r = 0;
     for (; r + kGradientRowsAtOnce <= rows; r += kGradientRowsAtOnce) {
       addOutputsAlong<kGradientRowsAtOnce>(dy + r * w.outFeatures + n, w.outFeatures, tile, outputs,
@@ -72,12 +74,12 @@ static inline void gradientBlock(const float* dy, size_t rows, const Matrix& w, 
 
 template <typename Matrix>
 static inline void gradient(const float* dy, size_t rows, const Matrix& w, float* dx) {
-  const size_t blocks = (w.inFeatures + kBlock - 1) / kBlock;
+  const size_t stretches = (w.inFeatures + kStretch - 1) / kStretch;
   const size_t rowPieces = (rows + kGradientRows - 1) / kGradientRows;
   const size_t work = rows * w.inFeatures * w.outFeatures;
-  parallelFor(blocks * rowPieces, work, kGradientOutputs * kBlock, [&](size_t piece, float* tile) {
-    const size_t row = piece / blocks * kGradientRows;
-    gradientBlock(dy + row * w.outFeatures, smaller(kGradientRows, rows - row), w, piece % blocks,
+  parallelFor(stretches * rowPieces, work, kGradientOutputs * kStretch + kPanelTile, [&](size_t piece, float* tile) {
+    const size_t row = piece / stretches * kGradientRows;
+    gradientStretch(dy + row * w.outFeatures, smaller(kGradientRows, rows - row), w, piece % stretches * kStretch,
                   dx + row * w.inFeatures, tile);
   });
 }

@@ -15,40 +15,38 @@ enum class FloatType { f32, f16, bf16 };
 /** `exact`: activations as good as float32. `fast`: as int8 with a scale for every 32 inputs. */
 enum class Mode { exact, fast };
 
-/** [outFeatures, inFeatures] codes of `bits` bits in compute layout 2; `matrix/planes.ts` says where bits are. */
+/** Outputs of a panel of packed weights. */
+constexpr size_t kPanel = 16;
+/** Inputs of a block of codes, which are also the inputs whose activations share a scale. */
+constexpr size_t kBlock = 32;
+/** Bytes of a line of codes: four inputs of each output of a panel, a byte for each. */
+constexpr size_t kLine = 4 * kPanel;
+
+/** [outFeatures, inFeatures] codes of `bits` bits in compute layout 3; `matrix/panels.ts` says where everything is. */
 struct PackedMatrix {
   size_t bits = 4;
   size_t outFeatures = 0;
   size_t inFeatures = 0;
   size_t groupSize = 1;
   size_t groups = 0;
-  size_t rowBytes = 0;
+  /** [panels, blocks, bits lines] */
   const uint8_t* codes = nullptr;
-  /** [outFeatures, groups], of `scaleType`: f16 or f32. */
+  /** [panels, groups, kPanel], of `scaleType`: f16 or f32. */
   const void* scales = nullptr;
   FloatType scaleType = FloatType::f32;
-  /** Null: 2^(bits − 1) everywhere. */
+  /** As scales. Null: 2^(bits − 1) everywhere. */
   const uint8_t* zeros = nullptr;
-  /** Given: W = q·s + offset, and `zeros` is null. Of `scaleType`. */
+  /** As scales. Given: W = q·s + offset, and `zeros` is null. */
   const void* offsets = nullptr;
 
-  /** Bits of the plane that holds the lowest ones of codes of `bits`; a second plane has the others. */
-  static constexpr size_t lowBitsOf(size_t bits) { return bits == 8 ? 8 : bits >= 4 ? 4 : 2; }
-  size_t lowBits() const { return lowBitsOf(bits); }
-  size_t highBits() const { return bits - lowBits(); }
-  /** Where the plane of high bits starts in a row. */
-  size_t highStart() const { return planeBytes(inFeatures, lowBits()); }
+  size_t blocks() const { return blocksOf(inFeatures); }
+  size_t panelBytes() const { return blocks() * bits * kLine; }
+  size_t groupSlot(size_t n, size_t group) const { return (n / kPanel * groups + group) * kPanel + n % kPanel; }
 
-  static size_t planeBytes(size_t inFeatures, size_t planeBits) {
-    if (planeBits == 0) return 0;
-    if (planeBits == 8) return (inFeatures + 31) / 32 * 32;
-    const size_t codes = 256 / planeBits;
-    const size_t rest = inFeatures % codes;
-    return inFeatures / codes * 32 + (rest == 0 ? 0 : rest <= 32 ? 16 : 32);
-  }
-  static size_t bytesOfRow(size_t inFeatures, size_t bits) {
-    return planeBytes(inFeatures, lowBitsOf(bits)) + planeBytes(inFeatures, bits - lowBitsOf(bits));
-  }
+  /** Bits of the plane that holds the lowest ones of codes; a second plane has the others. A plane has a line per bit. */
+  static constexpr int lowBitsOf(int bits) { return bits >= 4 ? 4 : 2; }
+  static size_t blocksOf(size_t inFeatures) { return (inFeatures + kBlock - 1) / kBlock; }
+  static size_t panelsOf(size_t outFeatures) { return (outFeatures + kPanel - 1) / kPanel; }
 };
 
 /** [outFeatures, inFeatures] floats. */

@@ -1,6 +1,7 @@
 #include "thread_pool.h"
 
 #include <atomic>
+#include <chrono>
 #include <condition_variable>
 #include <cstdint>
 #include <cstdlib>
@@ -16,10 +17,15 @@
 namespace nibblelens {
 namespace {
 
-/** Multiply-adds below which waking threads costs more than it saves: about 10 µs of one core. */
+/** Multiply-adds below which waking threads costs more than it saves: some microseconds of one core. */
 constexpr size_t kInlineWork = 1 << 16;
-/** Turns of the loop in which an idle thread looks for work before it sleeps: about 20 µs. */
-constexpr int kSpinTurns = 500;
+/** Multiply-adds that a thread takes at a time: to take less would cost more than a thread then waits for another. */
+constexpr size_t kPieceWork = 1 << 13;
+/** How long an idle thread looks for work before it sleeps: longer than from one token of a small model to the next. */
+constexpr std::chrono::microseconds kIdleSpin{100};
+/** Turns of the loop in which a caller waits for the last helper before it sleeps: about 10 µs. */
+constexpr int kLeaveTurns = 500;
+constexpr int kTurnsPerLook = 32;
 constexpr std::align_val_t kScratchAlignment{64};
 
 struct FreeScratch {
@@ -44,6 +50,12 @@ int defaultThreadCount() {
   return hardware == 0 ? 1 : hardware > 8 ? 8 : static_cast<int>(hardware);
 }
 
+/** What a thread takes first of a loop: a run of its indices, so that what it reads is one stream. Then it helps others. */
+struct alignas(64) Share {
+  std::atomic<size_t> next{0};
+  size_t end = 0;
+};
+
 /**
  * One loop runs at a time; its caller works too. A helper enters by raising `inside_` and then reading `open_`; the
  * caller leaves by clearing `open_` and then waiting for `inside_` to fall to zero. Both are sequentially consistent,
@@ -63,7 +75,8 @@ class ThreadPool {
     if (count > 1 && work >= kInlineWork) {
       std::unique_lock<std::mutex> guard(running_, std::try_to_lock);
       if (guard.owns_lock() && count_ > 1) {
-        runShared({body, context, count}, scratchFloats);
+        const size_t atOnce = kPieceWork / (work / count + 1);
+        runShared({body, context, count, atOnce > 1 ? atOnce : 1}, scratchFloats);
         return;
       }
     }
@@ -76,13 +89,19 @@ class ThreadPool {
     LoopBody body;
     const void* context;
     size_t count;
+    /** Indices that a thread takes at a time. */
+    size_t atOnce;
   };
 
   void runShared(Loop loop, size_t scratchFloats) {
     reserveScratch(scratchFloats);
     startHelpers();
     loop_ = loop;
-    next_.store(0, std::memory_order_relaxed);
+    const size_t slots = scratch_.size();
+    for (size_t slot = 0; slot < slots; slot++) {
+      shares_[slot].next.store(loop.count * slot / slots, std::memory_order_relaxed);
+      shares_[slot].end = loop.count * (slot + 1) / slots;
+    }
     open_.store(true);
     {
       std::lock_guard<std::mutex> guard(sleep_);
@@ -91,7 +110,7 @@ class ThreadPool {
     wake_.notify_all();
     work(0);
     open_.store(false);
-    for (int turn = 0; inside_.load() != 0 && turn < kSpinTurns; turn++) pauseThread();
+    for (int turn = 0; inside_.load() != 0 && turn < kLeaveTurns; turn++) pauseThread();
     if (inside_.load() == 0) return;
     // A helper has been put off its core in the middle of its share: asleep, this thread leaves it its own.
     std::unique_lock<std::mutex> guard(leave_);
@@ -101,20 +120,36 @@ class ThreadPool {
   }
 
   void work(size_t slot) {
-    for (;;) {
-      const size_t index = next_.fetch_add(1, std::memory_order_relaxed);
-      if (index >= loop_.count) return;
-      loop_.body(loop_.context, index, scratch_[slot].get());
+    const size_t slots = scratch_.size();
+    float* const scratch = scratch_[slot].get();
+    for (size_t turn = 0; turn < slots; turn++) {
+      Share& share = shares_[(slot + turn) % slots];
+      for (;;) {
+        const size_t first = share.next.fetch_add(loop_.atOnce, std::memory_order_relaxed);
+        if (first >= share.end) break;
+        const size_t end = first + loop_.atOnce < share.end ? first + loop_.atOnce : share.end;
+        for (size_t index = first; index < end; index++) loop_.body(loop_.context, index, scratch);
+      }
     }
+  }
+
+  /** Waits a while for a loop after that of epoch `seen`; gives the epoch. */
+  uint64_t spin(uint64_t seen) const {
+    uint64_t epoch = epoch_.load(std::memory_order_acquire);
+    if (epoch != seen) return epoch;
+    const auto end = std::chrono::steady_clock::now() + kIdleSpin;
+    do {
+      for (int turn = 0; epoch == seen && turn < kTurnsPerLook; turn++) {
+        pauseThread();
+        epoch = epoch_.load(std::memory_order_acquire);
+      }
+    } while (epoch == seen && std::chrono::steady_clock::now() < end);
+    return epoch;
   }
 
   void help(size_t slot, uint64_t seen) {
     for (;;) {
-      uint64_t epoch = epoch_.load(std::memory_order_acquire);
-      for (int turn = 0; epoch == seen && turn < kSpinTurns; turn++) {
-        pauseThread();
-        epoch = epoch_.load(std::memory_order_acquire);
-      }
+      uint64_t epoch = spin(seen);
       if (epoch == seen) {
         std::unique_lock<std::mutex> guard(sleep_);
         wake_.wait(guard, [&] { return epoch_.load(std::memory_order_acquire) != seen; });
@@ -135,8 +170,9 @@ class ThreadPool {
     const size_t slots = static_cast<size_t>(count_.load());
     if (scratch_.size() != slots) {
       scratch_.clear();
-      scratch_.resize(slots);
       scratchFloats_ = 0;
+      shares_.reset(new Share[slots]);
+      scratch_.resize(slots);
     }
     if (floats <= scratchFloats_) return;
     scratchFloats_ = 0;
@@ -175,7 +211,8 @@ class ThreadPool {
   std::vector<Scratch> scratch_;
   size_t scratchFloats_ = 0;
   Loop loop_{};
-  std::atomic<size_t> next_{0};
+  /** One for each thread, as `scratch_`. */
+  std::unique_ptr<Share[]> shares_;
   std::atomic<bool> open_{false};
   std::atomic<int> inside_{0};
   std::atomic<bool> stopping_{false};

@@ -1,5 +1,6 @@
 // The fused decoder on small odd sizes, with guards around each buffer and every named point captured: a sequence in
-// one step, in several, and in a batch gives the same, up to the rounding of kernels for few rows and for many. Built under the address and undefined-behaviour sanitizers.
+// one step, in several, and in a batch gives the same, up to the rounding of kernels for few rows and for many. Built
+// under the address and undefined-behaviour sanitizers.
 #include <algorithm>
 
 #include "kernels.h"
@@ -71,8 +72,8 @@ std::vector<float> run(SmallDecoder& model, CacheType type, size_t most, size_t 
     check((*model).run(step), "the step once more");
     for (size_t b = 0; b < batch; b++) {
       const float* from = logits.data() + (b + 1) * perSequence - spec.vocabSize;
-      check(close({from, from + spec.vocabSize}, {last.data() + b * spec.vocabSize, last.data() + (b + 1) * spec.vocabSize}, 1e-5),
-            "logits of the last position");
+      const float* again = last.data() + b * spec.vocabSize;
+      check(close({from, from + spec.vocabSize}, {again, again + spec.vocabSize}, 1e-5), "logits of the last position");
     }
     done += step.pos;
   }
@@ -108,12 +109,13 @@ int main() {
         SmallDecoder model(stored, bias ? 1 : 2, bias, random);
         for (const CacheType type : {CacheType::f32, CacheType::f16, CacheType::int8}) {
           // a number that falls on the other side of a rounding moves by a step of its type
-          const double bound = type == CacheType::f32 ? 5e-5 : type == CacheType::f16 ? 2e-3 : 5e-2;
+          const double bound = type == CacheType::f32 ? 1e-4 : type == CacheType::f16 ? 2e-3 : 5e-2;
           const std::vector<float> whole = run(model, type, kPositions, 1);
           for (const size_t most : std::initializer_list<size_t>{1, 5, 64}) {
             check(close(run(model, type, most, 1), whole, bound), "in steps");
           }
           check(close(run(model, type, 29, 3), whole, bound), "in a batch");
+          check(run(model, type, 2, 1) == run(model, type, 3, 2), "in steps of few rows, and in a batch");
         }
         stops(model);
       }

@@ -1,191 +1,14 @@
-// Every kernel of every instruction set on small matrices of many odd sizes, against plain float64 loops, with guards
-// around each buffer. Built under the address and undefined-behaviour sanitizers.
+// Every kernel but products, of every instruction set, on arrays of many odd sizes: against plain float64 loops, with
+// guards around each buffer. Built under the address and undefined-behaviour sanitizers.
 #include <algorithm>
 #include <memory>
 
 #include "cache_rows.h"
-#include "kernels.h"
-#include "support.h"
-#include "thread_pool.h"
+#include "each_set.h"
 
 using namespace nibblelens;
 
 namespace {
-
-const Kernels* table = nullptr;
-
-std::string at(const char* kernel, std::initializer_list<size_t> sizes) {
-  std::string text = std::string(table->name) + " " + kernel;
-  for (const size_t size : sizes) text += " " + std::to_string(size);
-  return text;
-}
-
-/** dx[r, k] = Σ_n dy[r, n]·W[n, k] */
-template <typename Weight>
-void checkMatmulGradient(Guarded<float>& dy, Guarded<float>& dx, size_t rows, size_t out, size_t in,
-                         const Weight& weight, const std::string& what) {
-  for (size_t r = 0; r < rows; r++) {
-    for (size_t k = 0; k < in; k++) {
-      double expected = 0;
-      double size = 0;
-      for (size_t n = 0; n < out; n++) {
-        const double term = weight(n, k) * dy[r * out + n];
-        expected += term;
-        size += std::fabs(term);
-      }
-      check(near(dx[r * in + k], expected, 1e-5 * size), what);
-    }
-  }
-}
-
-enum class Rule { middle, zeros, offsets };
-
-struct Sizes {
-  size_t bits, out, in, groupSize, rows;
-};
-
-/** Puts the bits of code k where `matrix/planes.ts` says, by walking through the planes. */
-void putCode(uint8_t* row, size_t bits, size_t in, size_t k, size_t code) {
-  const size_t low = bits == 8 ? 8 : bits >= 4 ? 4 : 2;
-  if (low == 8) {
-    row[k / 32 * 32 + k % 2 * 16 + k % 32 / 2] = static_cast<uint8_t>(code);
-    return;
-  }
-  size_t start = 0;
-  for (const size_t width : {low, bits - low}) {
-    if (width == 0) return;
-    const size_t runs = 4 / width;
-    const size_t at = start + k / (64 * runs) * 32 + k % 64 / 2;
-    row[at] = static_cast<uint8_t>(row[at] | (code & ((1u << width) - 1)) << width * (2 * (k / 64 % runs) + k % 2));
-    code >>= width;
-    start += PackedMatrix::planeBytes(in, width);
-  }
-}
-
-void packedMatmul(const Sizes& sizes, Rule rule, bool half, Mode mode, Random& random) {
-  const size_t bits = sizes.bits, out = sizes.out, in = sizes.in, groupSize = sizes.groupSize, rows = sizes.rows;
-  const size_t groups = (in - 1) / groupSize + 1;
-  PackedMatrix w;
-  w.bits = bits;
-  const size_t rowBytes = PackedMatrix::bytesOfRow(in, bits);
-  const size_t shift = random.below(3);
-  Guarded<uint8_t> codes(out * rowBytes, shift);
-  Guarded<uint8_t> zeros(out * groups, shift);
-  Guarded<uint16_t> halfScales(out * groups, shift), halfOffsets(out * groups, shift);
-  Guarded<float> scales(out * groups, shift), offsets(out * groups, shift);
-  Guarded<float> x(rows * in, shift), bias(out, shift), y(rows * out, shift);
-  Guarded<float> dy(rows * out, shift), dx(rows * in, shift);
-  std::vector<size_t> values(out * in);
-  for (size_t i = 0; i < codes.size(); i++) codes[i] = 0;
-  for (size_t i = 0; i < values.size(); i++) {
-    values[i] = random.below(size_t{1} << bits);
-    putCode(codes.data() + i / in * rowBytes, bits, in, i % in, values[i]);
-  }
-  for (size_t i = 0; i < out * groups; i++) {
-    zeros[i] = static_cast<uint8_t>(random.below(size_t{1} << bits));
-    halfScales[i] = static_cast<uint16_t>(random.below(0x4000));
-    halfOffsets[i] = static_cast<uint16_t>(random.below(0x4000) | random.below(2) << 15);
-    scales[i] = half ? static_cast<float>(halfValue(halfScales[i])) : random.real();
-    offsets[i] = half ? static_cast<float>(halfValue(halfOffsets[i])) : random.real();
-  }
-  fill(x, random);
-  fill(bias, random);
-  fill(dy, random);
-  w.outFeatures = out;
-  w.inFeatures = in;
-  w.groupSize = groupSize;
-  w.groups = groups;
-  w.rowBytes = rowBytes;
-  w.codes = codes.data();
-  w.scales = half ? static_cast<const void*>(halfScales.data()) : scales.data();
-  w.scaleType = half ? FloatType::f16 : FloatType::f32;
-  if (rule == Rule::zeros) w.zeros = zeros.data();
-  if (rule == Rule::offsets) w.offsets = half ? static_cast<const void*>(halfOffsets.data()) : offsets.data();
-  const Linear linear{true, w, {}, bias.data()};
-
-  const auto weight = [&](size_t n, size_t k) {
-    const auto code = static_cast<double>(values[n * in + k]);
-    const size_t index = n * groups + k / groupSize;
-    if (rule == Rule::offsets) return code * scales[index] + offsets[index];
-    const double zero = rule == Rule::zeros ? zeros[index] : static_cast<double>(size_t{1} << (bits - 1));
-    return (code - zero) * static_cast<double>(scales[index]);
-  };
-  const std::initializer_list<size_t> shape = {bits, out, in, groupSize, rows, static_cast<size_t>(rule)};
-  const Linear* const linears[] = {&linear, &linear};
-  Guarded<float> again(rows * out, shift);
-  float* const to[] = {y.data(), again.data()};
-  table->matmul(x.data(), rows, linears, 2, mode, to);
-  check(std::memcmp(y.data(), again.data(), rows * out * sizeof(float)) == 0, at("matmul of two", shape));
-  for (size_t r = 0; r < rows; r++) {
-    for (size_t n = 0; n < out; n++) {
-      double expected = bias[n];
-      double size = std::fabs(bias[n]);
-      double rounded = 0;  // what rounding activations to bytes may change: half a step of the largest one
-      for (size_t k = 0; k < in; k++) {
-        const double term = weight(n, k) * x[r * in + k];
-        expected += term;
-        size += std::fabs(term);
-        rounded += std::fabs(weight(n, k)) / 254;
-      }
-      const double bound = 1e-5 * size + (mode == Mode::fast ? 1.01 * rounded : 0);
-      check(near(y[r * out + n], expected, bound), at("matmul, packed", shape));
-    }
-  }
-  table->matmulGradient(dy.data(), rows, linear, dx.data());
-  checkMatmulGradient(dy, dx, rows, out, in, weight, at("matmulGradient, packed", shape));
-
-  Guarded<int32_t> ids(2, shift);
-  Guarded<float> chosen(2 * in, shift);
-  for (size_t i = 0; i < 2; i++) ids[i] = static_cast<int32_t>(random.below(out));
-  table->embedding(ids.data(), 2, linear, chosen.data());
-  for (size_t i = 0; i < 2 * in; i++) {
-    const double expected = weight(static_cast<size_t>(ids[i / in]), i % in);
-    check(near(chosen[i], expected, 2e-7 * std::fabs(expected)), at("embedding, packed", shape));
-  }
-}
-
-void denseMatmul(size_t out, size_t in, size_t rows, FloatType type, Random& random) {
-  const size_t shift = random.below(3);
-  Guarded<float> wide(out * in, shift), x(rows * in, shift), y(rows * out, shift), dx(rows * in, shift);
-  Guarded<uint16_t> narrow(out * in, shift);
-  for (size_t i = 0; i < out * in; i++) {
-    narrow[i] = static_cast<uint16_t>((type == FloatType::f16 ? random.below(0x4000) : 0x3000 + random.below(0x1000)) |
-                                      random.below(2) << 15);
-    const uint32_t bits = static_cast<uint32_t>(narrow[i]) << 16;
-    float brain;
-    std::memcpy(&brain, &bits, sizeof brain);
-    const float half = static_cast<float>(halfValue(narrow[i]));
-    wide[i] = type == FloatType::f32 ? random.real() : type == FloatType::f16 ? half : brain;
-  }
-  fill(x, random);
-  DenseMatrix w{out, in, type, type == FloatType::f32 ? static_cast<const void*>(wide.data()) : narrow.data()};
-  const Linear linear{false, {}, w, nullptr};
-  const Linear* const linears[] = {&linear};
-  float* const to[] = {y.data()};
-  table->matmul(x.data(), rows, linears, 1, Mode::exact, to);
-  for (size_t r = 0; r < rows; r++) {
-    for (size_t n = 0; n < out; n++) {
-      double expected = 0;
-      double size = 0;
-      for (size_t k = 0; k < in; k++) {
-        expected += static_cast<double>(wide[n * in + k]) * x[r * in + k];
-        size += std::fabs(static_cast<double>(wide[n * in + k]) * x[r * in + k]);
-      }
-      check(near(y[r * out + n], expected, 1e-5 * size), at("matmul, dense", {out, in, rows, r, n}));
-    }
-  }
-  table->matmulGradient(y.data(), rows, linear, dx.data());
-  const auto weight = [&](size_t n, size_t k) { return static_cast<double>(wide[n * in + k]); };
-  checkMatmulGradient(y, dx, rows, out, in, weight, at("matmulGradient, dense", {out, in, rows}));
-
-  Guarded<int32_t> ids(3, shift);
-  Guarded<float> chosen(3 * in, shift);
-  for (size_t i = 0; i < 3; i++) ids[i] = static_cast<int32_t>(random.below(out));
-  table->embedding(ids.data(), 3, linear, chosen.data());
-  for (size_t i = 0; i < 3 * in; i++) {
-    check(chosen[i] == wide[static_cast<size_t>(ids[i / in]) * in + i % in], at("embedding", {out, in, i}));
-  }
-}
 
 void elementKernels(size_t count, Random& random) {
   const size_t shift = random.below(3);
@@ -280,7 +103,8 @@ void rope(size_t rows, size_t heads, size_t half, Random& random) {
     const size_t angle = static_cast<size_t>(positions[i / (heads * 2 * half)]) * half + pair;
     const bool second = i % (2 * half) >= half;
     const double other = second ? x[i - half] : -x[i + half];
-    check(near(turned[i], static_cast<double>(x[i]) * cos[angle] + other * sin[angle], 1e-6), at("rope", {rows, half, i}));
+    const double expected = static_cast<double>(x[i]) * cos[angle] + other * sin[angle];
+    check(near(turned[i], expected, 1e-6), at("rope", {rows, half, i}));
     check(near(back[i], x[i], 1e-6), at("rope there and back", {rows, half, i}));
   }
 }
@@ -516,65 +340,35 @@ void samplingKernels(size_t count, Random& random) {
   }
 }
 
-}  // namespace
-
-int main() {
-  std::string names;
-  for (const Kernels* tableNow : availableKernels()) {
-    table = tableNow;
-    names += std::string(" ") + table->name;
-    useKernels(table->name);
-    Random random(7);
-    for (const size_t in : std::initializer_list<size_t>{1, 2, 7, 8, 9, 31, 32, 33, 63, 64, 65, 96, 129, 257, 300}) {
-      for (const size_t groupSize : std::initializer_list<size_t>{1, 3, 16, 32, 64, 128, 300}) {
-        for (const Rule rule : {Rule::middle, Rule::zeros, Rule::offsets}) {
-          for (const Mode mode : {Mode::exact, Mode::fast}) {
-            const size_t bits = std::vector<size_t>{2, 3, 4, 5, 6, 8}[random.below(6)];
-            const size_t rows = 1 + random.below(random.below(2) == 0 ? 8 : 16);
-            const Sizes sizes{bits, 1 + random.below(20), in, std::min(groupSize, in), rows};
-            packedMatmul(sizes, rule, random.below(2) == 0, mode, random);
-          }
-        }
-      }
-      for (const FloatType type : {FloatType::f32, FloatType::f16, FloatType::bf16}) {
-        denseMatmul(1 + random.below(20), in, 1 + random.below(7), type, random);
-      }
-      elementKernels((1 + random.below(5)) * in, random);
-      normKernels(1 + random.below(5), in, random);
-      softmaxKernels(1 + random.below(5), in, random);
-      samplingKernels((1 + random.below(5)) * in, random);
-      rope(1 + random.below(5), 1 + random.below(3), in, random);
-    }
-    for (const size_t bits : std::initializer_list<size_t>{2, 3, 4, 5, 6, 8}) {
-      for (const Mode mode : {Mode::exact, Mode::fast}) {
-        packedMatmul({bits, 6, 544, 32, 5}, Rule::middle, true, mode, random);
-        packedMatmul({bits, 18, 288, 16, 1}, Rule::middle, true, mode, random);
-        packedMatmul({bits, 18, 2336, 32, 11}, Rule::offsets, true, mode, random);
-      }
-    }
-    packedMatmul({4, 20, 544, 32, 520}, Rule::zeros, true, Mode::fast, random);
-    packedMatmul({4, 20, 544, 544, 70}, Rule::middle, false, Mode::exact, random);
-    exponential();
-    float16Rounding();
-    int8Rounding(random);
-    for (const size_t dHead : std::initializer_list<size_t>{1, 2, 8, 12, 33, 64, 70}) {
-      for (const size_t pastLength : std::initializer_list<size_t>{0, 1, 63, 64, 65, 130}) {
-        for (const CacheType type : {CacheType::f32, CacheType::f16, CacheType::int8}) {
-          const size_t batch = 1 + random.below(3), pos = 1 + random.below(9);
-          attention(batch, pos, type, pastLength, 1 + random.below(2), 1 + random.below(5), dHead, random);
-        }
-      }
-    }
-    attention(1, 2, CacheType::f16, 70, 1, 35, 8, random);
-    for (const int threads : {1, 4}) {
-      setThreadCount(threads);
-      for (const size_t pastLength : std::initializer_list<size_t>{1023, 1024, 2050}) {
-        attention(1, 1, CacheType::f32, pastLength, 2, 1, 10, random);
-        attention(2, 1, CacheType::int8, pastLength, 1, 3, 9, random);
+void all(Random& random) {
+  for (const size_t size : std::initializer_list<size_t>{1, 2, 7, 8, 9, 31, 32, 33, 63, 64, 65, 96, 129, 257, 300}) {
+    elementKernels((1 + random.below(5)) * size, random);
+    normKernels(1 + random.below(5), size, random);
+    softmaxKernels(1 + random.below(5), size, random);
+    samplingKernels((1 + random.below(5)) * size, random);
+    rope(1 + random.below(5), 1 + random.below(3), size, random);
+  }
+  exponential();
+  float16Rounding();
+  int8Rounding(random);
+  for (const size_t dHead : std::initializer_list<size_t>{1, 2, 8, 12, 33, 64, 70}) {
+    for (const size_t pastLength : std::initializer_list<size_t>{0, 1, 63, 64, 65, 130}) {
+      for (const CacheType type : {CacheType::f32, CacheType::f16, CacheType::int8}) {
+        const size_t batch = 1 + random.below(3), pos = 1 + random.below(9);
+        attention(batch, pos, type, pastLength, 1 + random.below(2), 1 + random.below(5), dHead, random);
       }
     }
   }
-  setThreadCount(1);
-  std::printf("kernels of%s: %d checks, %d failed\n", names.c_str(), checks, failures);
-  return failures == 0 ? 0 : 1;
+  attention(1, 2, CacheType::f16, 70, 1, 35, 8, random);
+  for (const int threads : {1, 4}) {
+    setThreadCount(threads);
+    for (const size_t pastLength : std::initializer_list<size_t>{1023, 1024, 2050}) {
+      attention(1, 1, CacheType::f32, pastLength, 2, 1, 10, random);
+      attention(2, 1, CacheType::int8, pastLength, 1, 3, 9, random);
+    }
+  }
 }
+
+}  // namespace
+
+int main() { return onEachSet("kernels", all); }

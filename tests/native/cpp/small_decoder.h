@@ -5,7 +5,7 @@
 
 #include "cache_rows.h"
 #include "decoder.h"
-#include "support.h"
+#include "packed_matrix.h"
 
 namespace nibblelens {
 
@@ -76,24 +76,12 @@ class SmallDecoder {
   }
 
   Linear linear(size_t out, size_t in, bool bias) {
-    Linear weights;
-    weights.isPacked = stored_ == Stored::packed;
-    weights.bias = bias ? floats(out) : nullptr;
-    if (!weights.isPacked) {
-      weights.dense = dense(out, in);
-      return weights;
-    }
-    PackedMatrix& w = weights.packed;
-    w.outFeatures = out;
-    w.inFeatures = in;
-    w.groupSize = 16;
-    w.groups = (in + 15) / 16;
-    w.rowBytes = (in + 31) / 32 * 16;
-    Guarded<uint8_t>& codes = keep<uint8_t>(out * w.rowBytes);
-    for (size_t i = 0; i < codes.size(); i++) codes[i] = static_cast<uint8_t>(random_.bits());
-    w.codes = codes.data();
-    w.scales = floats(out * w.groups);
-    return weights;
+    const float* const own = bias ? floats(out) : nullptr;
+    if (stored_ != Stored::packed) return {false, {}, dense(out, in), own};
+    const auto arrays =
+        std::make_shared<PackedArrays>(randomMatrix({4, out, in, 32}, Rule::middle, FloatType::f32, random_), 1);
+    kept_.push_back(arrays);
+    return arrays->linear(own);
   }
 
   const Stored stored_;

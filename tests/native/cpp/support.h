@@ -1,6 +1,7 @@
 // Buffers with guards, random numbers and checks for the C++ tests.
 #pragma once
 
+#include <algorithm>
 #include <cmath>
 #include <cstdint>
 #include <cstdio>
@@ -103,4 +104,13 @@ inline double halfValue(uint16_t bits) {
   const int fraction = bits & 1023;
   const double magnitude = exponent == 0 ? std::ldexp(fraction, -24) : std::ldexp(1024 + fraction, exponent - 25);
   return bits & 0x8000 ? -magnitude : magnitude;
+}
+
+/** The bits of a float16 value. */
+inline uint16_t halfBits(double value) {
+  const int exponent = value == 0 ? -14 : std::max(std::ilogb(value), -14);
+  // from 1024 on, unless subnormal
+  const auto fraction = static_cast<int>(std::ldexp(std::fabs(value), 10 - exponent));
+  const int magnitude = fraction < 1024 ? fraction : (exponent + 14) * 1024 + fraction;
+  return static_cast<uint16_t>(magnitude | (std::signbit(value) ? 0x8000 : 0));
 }

@@ -26,24 +26,29 @@ void everyIndexOnce(size_t count, size_t scratchFloats) {
   check(once, "every index once, " + std::to_string(count));
 }
 
+/** Products with packed and dense weights from several threads, beside loops of others. */
 void matmulsAtOnce() {
-  constexpr size_t kSize = 192;
-  std::vector<float> values(kSize * kSize), x(kSize);
+  constexpr size_t kSize = 192, kRows = 3;
+  std::vector<float> values(kSize * kSize), x(kRows * kSize);
   Random random(3);
   for (float& value : values) value = random.real();
   for (float& value : x) value = random.real();
-  const Linear w{false, {}, {kSize, kSize, FloatType::f32, values.data()}, nullptr};
-  const auto multiply = [&](float* y) {
-    const Linear* const linears[] = {&w};
-    kernels().matmul(x.data(), 1, linears, 1, Mode::exact, &y);
+  const Linear dense{false, {}, {kSize, kSize, FloatType::f32, values.data()}, nullptr};
+  PackedArrays codes(randomMatrix({4, kSize, kSize, 32}, Rule::zeros, FloatType::f32, random));
+  const Linear packed = codes.linear(nullptr);
+  const auto multiply = [&](std::vector<float>& y) {
+    y.resize(2 * kRows * kSize);
+    const Linear* const linears[] = {&dense, &packed};
+    float* const to[] = {y.data(), y.data() + kRows * kSize};
+    kernels().matmul(x.data(), kRows, linears, 2, Mode::exact, to);
   };
-  std::vector<float> expected(kSize);
-  multiply(expected.data());
+  std::vector<float> expected;
+  multiply(expected);
   const auto caller = [&] {
-    std::vector<float> y(kSize);
+    std::vector<float> y;
     for (int i = 0; i < 20; i++) {
       parallelFor(4, kWorth, 0, [](size_t, float*) {});
-      multiply(y.data());
+      multiply(y);
       if (y != expected) std::abort();
     }
   };
