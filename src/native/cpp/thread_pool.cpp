@@ -17,12 +17,19 @@
 namespace nibblelens {
 namespace {
 
+using Clock = std::chrono::steady_clock;
+
 /** Multiply-adds below which waking threads costs more than it saves: some microseconds of one core. */
 constexpr size_t kInlineWork = 1 << 16;
 /** Multiply-adds that a thread takes at a time: to take less would cost more than a thread then waits for another. */
 constexpr size_t kPieceWork = 1 << 13;
 /** How long an idle thread looks for work before it sleeps: longer than from one token of a small model to the next. */
 constexpr std::chrono::microseconds kIdleSpin{100};
+/** The same where threads are more than processors, whose time another one waits for. */
+constexpr std::chrono::microseconds kCrowdedSpin{5};
+/** A wait for a helper that says that its core is in demand, and how much longer than it loops then go without helpers. */
+constexpr std::chrono::microseconds kLongWait{500};
+constexpr int kAlonePerWait = 16;
 /** Turns of the loop in which a caller waits for the last helper before it sleeps: about 10 µs. */
 constexpr int kLeaveTurns = 500;
 constexpr int kTurnsPerLook = 32;
@@ -69,12 +76,14 @@ class ThreadPool {
     std::lock_guard<std::mutex> guard(running_);
     stopHelpers();
     count_ = count;
+    const unsigned processors = std::thread::hardware_concurrency();
+    isCrowded_ = processors != 0 && static_cast<unsigned>(count) > processors;
   }
 
   void run(size_t count, size_t work, size_t scratchFloats, LoopBody body, const void* context) {
     if (count > 1 && work >= kInlineWork) {
       std::unique_lock<std::mutex> guard(running_, std::try_to_lock);
-      if (guard.owns_lock() && count_ > 1) {
+      if (guard.owns_lock() && count_ > 1 && hasHelp()) {
         const size_t atOnce = kPieceWork / (work / count + 1);
         runShared({body, context, count, atOnce > 1 ? atOnce : 1}, scratchFloats);
         return;
@@ -113,10 +122,22 @@ class ThreadPool {
     for (int turn = 0; inside_.load() != 0 && turn < kLeaveTurns; turn++) pauseThread();
     if (inside_.load() == 0) return;
     // A helper has been put off its core in the middle of its share: asleep, this thread leaves it its own.
+    const auto start = Clock::now();
     std::unique_lock<std::mutex> guard(leave_);
     callerSleeps_.store(true);
     left_.wait(guard, [&] { return inside_.load() == 0; });
     callerSleeps_.store(false);
+    const auto end = Clock::now();
+    // Somebody else needs that core: to wait again and again would cost more than to do without helpers for a while.
+    if (!isCrowded_ && end - start > kLongWait) aloneUntil_ = end + kAlonePerWait * (end - start);
+  }
+
+  /** Whether helpers' cores seem to be theirs. */
+  bool hasHelp() {
+    if (aloneUntil_ == Clock::time_point()) return true;
+    if (Clock::now() < aloneUntil_) return false;
+    aloneUntil_ = {};
+    return true;
   }
 
   void work(size_t slot) {
@@ -137,13 +158,13 @@ class ThreadPool {
   uint64_t spin(uint64_t seen) const {
     uint64_t epoch = epoch_.load(std::memory_order_acquire);
     if (epoch != seen) return epoch;
-    const auto end = std::chrono::steady_clock::now() + kIdleSpin;
+    const auto end = Clock::now() + (isCrowded_ ? kCrowdedSpin : kIdleSpin);
     do {
       for (int turn = 0; epoch == seen && turn < kTurnsPerLook; turn++) {
         pauseThread();
         epoch = epoch_.load(std::memory_order_acquire);
       }
-    } while (epoch == seen && std::chrono::steady_clock::now() < end);
+    } while (epoch == seen && Clock::now() < end);
     return epoch;
   }
 
@@ -207,6 +228,9 @@ class ThreadPool {
 
   std::mutex running_;
   std::atomic<int> count_{defaultThreadCount()};
+  std::atomic<bool> isCrowded_{false};
+  /** Guarded by `running_`. */
+  Clock::time_point aloneUntil_{};
   std::vector<std::thread> helpers_;
   std::vector<Scratch> scratch_;
   size_t scratchFloats_ = 0;
