@@ -1,6 +1,7 @@
 import { NibbleLensError } from '../base/errors.js';
 import type { Breathe } from '../base/event-loop.js';
 import { native, nativeAbsence, type NativeAddon } from './native.js';
+import { weightMemory } from './weight-memory.js';
 
 /** Bytes read in one go: far more than caches hold. */
 const BYTES = 2 ** 28;
@@ -8,7 +9,10 @@ const BYTES = 2 ** 28;
 const BLOCKS = 64;
 const BLOCK_WORDS = BYTES / BLOCKS / 4;
 
-/** Measures how fast the native kernels' threads can read memory: the bound of all work that reads its weights once. */
+/**
+ * Measures how fast the native kernels' threads can read memory, in large pages as weights have them: the bound of all work
+ * that reads its weights once.
+ */
 export class ReadBandwidth {
   readonly #addon: NativeAddon;
   readonly #words: Int32Array;
@@ -23,7 +27,8 @@ export class ReadBandwidth {
   static async open(breathe: Breathe): Promise<ReadBandwidth> {
     const addon = native();
     if (!addon) throw new NibbleLensError({ thing: 'native addon', found: nativeAbsence(), expected: 'loaded' });
-    const words = new Int32Array(BYTES / 4);
+    const { buffer, start } = weightMemory(BYTES);
+    const words = new Int32Array(buffer, start, BYTES / 4);
     for (let block = 0; block < BLOCKS; block++) {
       await breathe();
       words.fill(block + 1, block * BLOCK_WORDS, (block + 1) * BLOCK_WORDS);

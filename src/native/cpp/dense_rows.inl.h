@@ -1,4 +1,6 @@
 // Products of a few rows with float weights as they are stored: read from memory once, from the cache for further rows.
+// The processor looks ahead within a page, which may be no longer than a row of weights: the outputs after these are
+// asked for here.
 #pragma once
 
 #include "weights.inl.h"
@@ -20,7 +22,9 @@ static inline void denseSums(const DenseMatrix& w, const float* x, size_t n, con
     forLanes(smaller(w.inFeatures - first, kStretch), [&](size_t i, size_t some) {
       const Lanes input = loadSome(x + first + i, some);
       for (size_t j = 0; j < outputs; j++) {
-        sums[j] = mulAdd(Stored::some(weights + j * w.inFeatures + first + i, some), input, sums[j]);
+        const auto* const at = weights + j * w.inFeatures + first + i;
+        prefetch(at + outputs * w.inFeatures);
+        sums[j] = mulAdd(Stored::some(at, some), input, sums[j]);
       }
     });
     for (size_t j = 0; j < outputs; j++) totals[j] = add(totals[j], sums[j]);
