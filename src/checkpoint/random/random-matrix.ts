@@ -3,6 +3,7 @@ import { f32ToBf16, f32ToF16 } from '../../base/float16.js';
 import type { PackedForm } from '../../matrix/form.js';
 import { BLOCK, middleZero, packedBytes, packRow, PANEL, panelOrder } from '../../matrix/panels.js';
 import { groupsPerRow, type CodeBits, type DenseStorage, type PackedStorage } from '../../matrix/storage.js';
+import { weightBytes } from '../../native/weight-memory.js';
 import type { RandomWords } from './random-words.js';
 
 /*
@@ -65,7 +66,7 @@ export async function randomPacked(
   { outFeatures, inFeatures }: Pick<PackedStorage, 'outFeatures' | 'inFeatures'>,
   breathe: Breathe,
 ): Promise<PackedStorage> {
-  const codes = new Uint8Array(packedBytes(outFeatures, inFeatures, bits));
+  const codes = weightBytes(packedBytes(outFeatures, inFeatures, bits));
   // padding is 0, so random bytes will do where there is none
   const isFull = inFeatures % BLOCK === 0 && outFeatures % PANEL === 0;
   const rowsAtOnce = PANEL * Math.max(1, Math.floor(PIECE / (PANEL * inFeatures)));
